@@ -1,0 +1,36 @@
+"""Callbacks, found by class path in YAML: augmentations, figures, and the running of a training."""
+
+from callbacks.additivity import AdditivityFigures
+from callbacks.audio import AudioSamples
+from callbacks.augmentation import Augmentation, Stage
+from callbacks.checkpoints import Checkpoints
+from callbacks.figures import Figures
+from callbacks.gain import Gain
+from callbacks.homogeneity import HomogeneityFigures
+from callbacks.k_sources import KSources
+from callbacks.materialize import Materialize
+from callbacks.peak_limit import PeakLimit
+from callbacks.polarity import Polarity
+from callbacks.reconstruction import ReconstructionFigures
+from callbacks.separation import SeparationFigures
+from callbacks.stop_after import StopAfter
+from callbacks.throughput import Throughput
+
+__all__ = [
+    "AdditivityFigures",
+    "AudioSamples",
+    "Augmentation",
+    "Checkpoints",
+    "Figures",
+    "Gain",
+    "HomogeneityFigures",
+    "KSources",
+    "Materialize",
+    "PeakLimit",
+    "Polarity",
+    "ReconstructionFigures",
+    "SeparationFigures",
+    "Stage",
+    "StopAfter",
+    "Throughput",
+]

@@ -1,0 +1,37 @@
+"""Mixes of more than two sources."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from lightning.pytorch import LightningModule
+
+from callbacks.augmentation import Augmentation, Stage
+from lincae.mixing import Mixture, k_source_mixes
+from lincae.streams import Draws
+
+
+class KSources(Augmentation):
+    """One mix of k clips of its group for every clip, with random weights that sum to 1.
+
+    Args:
+        sources: k, at most the clips of a mix group.
+        rows: `"add"` appends the mixes to the rows there are; `"replace"` puts them in the place of the mixes that the
+            data module made, and keeps the plain clips.
+    """
+
+    stage = Stage.MIX
+
+    def __init__(self, sources: int = 4, rows: Literal["add", "replace"] = "add") -> None:
+        if sources < 2:
+            raise ValueError(f"a mix needs 2 sources or more, got {sources}")
+        self.sources, self.rows = sources, rows
+
+    def rewrite(self, mixture: Mixture, draws: Draws, module: LightningModule) -> Mixture:
+        clips, groups = len(mixture.sources), len(draws.groups)
+        mixes = k_source_mixes(draws.uniform("k sources", clips, clips // groups), self.sources)
+        kept = mixture.matrix.view(groups, -1, clips)
+        if self.rows == "replace":
+            kept = torch.eye(clips, device=mixes.device).view(groups, -1, clips)
+        return mixture.rewritten(torch.cat([kept, mixes.view(groups, -1, clips)], dim=1).flatten(0, 1))

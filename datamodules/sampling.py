@@ -1,0 +1,100 @@
+"""The sampling rule: which crop has which number, and which numbers make a batch.
+
+Crops are numbered through the whole training: batch k of B crops holds numbers k B to k B + B - 1. What crop g is
+depends on (seed, g, files) alone, so neither loader workers nor processes nor a resumed run can change it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from datamodules.corpus import AudioFile
+from datamodules.reader import Crop
+from lincae.streams import stream_seed
+
+
+class RandomCrops:
+    """Crop number -> place: a corpus by weight, then a place uniform over the time that the corpus lasts.
+
+    Random numbers come from a counter-based generator: Philox at counter (attempt, g).
+
+    Args:
+        files: usable files of each corpus by name. The order of the names does not matter.
+        weights: of each corpus.
+        seed: of the run.
+        sample_rate: Hz.
+        samples: of a crop.
+    """
+
+    def __init__(
+        self,
+        files: dict[str, Sequence[AudioFile]],
+        weights: dict[str, float],
+        seed: int,
+        sample_rate: int,
+        samples: int,
+    ) -> None:
+        names = sorted(files)
+        self._key = stream_seed(seed, "crop", 0)
+        self._files = [files[name] for name in names]
+        self._weights = [weights[name] for name in names]
+        self._bounds = (np.cumsum(self._weights) / np.sum(self._weights))[:-1].tolist()
+        # places[f] to places[f + 1] - 1 number the crops of file f
+        self._places = [
+            np.cumsum([0, *(file.length(sample_rate) - samples + 1 for file in corpus)]) for corpus in self._files
+        ]
+
+    def __call__(self, index: int, attempt: int = 0) -> Crop:
+        """Where crop `index` is, or the one tried in its place at a later attempt, which is of the same corpus."""
+        corpus = bisect(self._bounds, self._draws(index, 0)[0] / 2**64)
+        _, position, draw = self._draws(index, attempt)
+        places = self._places[corpus]
+        place = position * int(places[-1]) >> 64
+        file = int(np.searchsorted(places, place, side="right")) - 1
+        return Crop(self._files[corpus][file], place - int(places[file]), (draw >> 11) / 2**53)
+
+    def _draws(self, index: int, attempt: int) -> list[int]:
+        """Three integers from [0, 2^64)."""
+        return np.random.Philox(key=self._key, counter=[0, 0, attempt, index]).random_raw(3).tolist()
+
+    def manifest(self) -> str:
+        """A hash of all files (relative paths, lengths, rates, channels) and of the weights."""
+        digest = hashlib.blake2b(digest_size=16)
+        for weight, corpus in zip(self._weights, self._files, strict=True):
+            digest.update(repr(weight).encode())
+            for file in corpus:
+                digest.update(repr((file.corpus, file.path, file.frames, file.rate, file.channels)).encode())
+        return digest.hexdigest()
+
+
+class StepSampler(Sampler[list[int]]):
+    """Crop numbers of consecutive batches, or one process's share of each.
+
+    Args:
+        batch_size: B, over all processes.
+        start: first batch to come, counted through the whole training.
+        stop: batch at which the epoch ends.
+        epoch_length: batches of the whole epoch, of which a resumed run has seen some.
+        rank: of this process.
+        world_size: processes; each takes consecutive crops of a batch.
+    """
+
+    def __init__(
+        self, batch_size: int, start: int, stop: int, epoch_length: int, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self.batch_size, self.start, self.stop, self.epoch_length = batch_size, start, stop, epoch_length
+        self.rank, self.world_size = rank, world_size
+
+    def __iter__(self) -> Iterator[list[int]]:
+        share = self.batch_size // self.world_size
+        for batch in range(self.start, self.stop):
+            first = batch * self.batch_size + self.rank * share
+            yield list(range(first, first + share))
+
+    def __len__(self) -> int:
+        return self.epoch_length

@@ -1,0 +1,1 @@
+"""Audio autoencoders with an approximately linear latent space."""

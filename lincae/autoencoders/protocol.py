@@ -1,0 +1,48 @@
+"""What an autoencoder must offer to be trained, measured and used here."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from lincae.streams import Draws
+
+
+class LatentAutoencoder(Protocol):
+    """Rows are independent of one another; noise and randomness are arguments, never hidden state.
+
+    A model may also have `schedules(progress) -> dict[str, float]`, values of its own that change over training, which
+    are then logged.
+
+    Attributes:
+        sample_rate: Hz.
+        margin: samples at either end of a decoded clip that the analysis and synthesis cannot restore (an inverse STFT
+            fades there); comparisons of waveforms leave them out.
+    """
+
+    sample_rate: int
+    margin: int
+
+    def encode(self, audio: Tensor) -> Tensor:
+        """Audio (N, T), full scale 1 -> latents (N, D, L)."""
+        ...
+
+    def sample_noise(self, latents: Tensor, draws: Draws, steps: int = 1) -> Tensor | None:
+        """Standard normal noise for decoding these latents in this many steps; None if decoding is deterministic."""
+        ...
+
+    def decode(self, latents: Tensor, noise: Tensor | None, steps: int = 1) -> Tensor:
+        """Latents (N, D, L) -> audio (N, T'). The same latents and noise give the same audio."""
+        ...
+
+    def training_loss(self, condition: Tensor, targets: Tensor, progress: Tensor, draws: Draws) -> Tensor:
+        """Loss of each row, (N,).
+
+        Args:
+            condition: what the decoder is given, (N, D, L): mixed latents.
+            targets: what it must produce, (N, T): equally mixed waveforms.
+            progress: step / total steps, 0-dim.
+            draws: the batch's random streams.
+        """
+        ...

@@ -1,0 +1,74 @@
+"""Configuration files: found by name, and written as overlays of one another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ActionConfigFile
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def find_config(name: str) -> Path:
+    """The file that `--config NAME` means: a path, or a name (with or without .yaml) in the project's `configs/`.
+
+    Raises:
+        FileNotFoundError: if there is none; the message lists the project's configurations.
+    """
+    candidates = [Path(name), CONFIGS / name, CONFIGS / f"{name}.yaml"]
+    for path in candidates:
+        if path.is_file():
+            return path
+    known = ", ".join(sorted(path.name for path in CONFIGS.glob("*.yaml")))
+    raise FileNotFoundError(f"no configuration {name!r} here or in {CONFIGS}, which has {known}")
+
+
+def load_config(path: Path) -> dict[str, Any]:
+    """Read a configuration; `extends: NAME` at its top level lays it over another one.
+
+    Raises:
+        ValueError: if the file does not hold a mapping.
+    """
+    with path.open() as file:
+        config = yaml.safe_load(file)
+    if not isinstance(config, dict):
+        raise ValueError(f"{path} does not hold a YAML mapping")
+    base = config.pop("extends", None)
+    if base is None:
+        return config
+    sibling = path.parent / base
+    return overlay(load_config(sibling if sibling.is_file() else find_config(base)), config)
+
+
+def overlay(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` laid over it, key by key.
+
+    A mapping is merged into a mapping, unless both name a class and the classes differ: another class starts from its
+    own defaults. Anything else replaces what was there.
+    """
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        merged[key] = overlay(old, value) if _mergeable(old, value) else value
+    return merged
+
+
+def _mergeable(old: Any, value: Any) -> bool:
+    if not (isinstance(old, dict) and isinstance(value, dict)):
+        return False
+    return "class_path" not in value or value["class_path"] == old.get("class_path")
+
+
+class ConfigFile(ActionConfigFile):
+    """`--config NAME`, looked up by `find_config` and read by `load_config`."""
+
+    @staticmethod
+    def apply_config(parser, cfg, dest, value) -> None:
+        try:
+            path = find_config(value)
+            config = load_config(path)
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise TypeError(f'Parser key "{dest}": {error}') from error
+        ActionConfigFile.apply_config(parser, cfg, dest, yaml.safe_dump(config, sort_keys=False))

@@ -1,0 +1,146 @@
+"""`lincae fit`, `validate` and their like: Lightning's CLI with named callbacks and one folder per run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from lightning.pytorch import Callback, LightningDataModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.utilities.rank_zero import rank_zero_only, rank_zero_warn
+
+from lincae.checkpoint import AtomicCheckpointIO
+from lincae.cli.configs import ConfigFile
+from lincae.module import ImplicitLinearity
+
+WANDB_LOGGER = "lightning.pytorch.loggers.WandbLogger"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line, build the parts and run the subcommand."""
+    TrainingCLI(
+        ImplicitLinearity,
+        LightningDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        auto_configure_optimizers=False,
+        save_config_callback=SaveConfig,
+        save_config_kwargs={"save_to_log_dir": False},
+        trainer_defaults={"use_distributed_sampler": False},
+        args=list(arguments) if list(arguments) != sys.argv[1:] else None,
+    )
+
+
+class SaveConfig(SaveConfigCallback):
+    """Writes the resolved configuration into the run's folder, and hands it to the module for its checkpoints."""
+
+    def save_config(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        if stage == "fit":
+            folder = Path(trainer.default_root_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            target = folder / self.config_filename
+            partial = target.with_suffix(".partial")
+            partial.write_text(self.parser.dump(self.config, skip_none=False))
+            os.replace(partial, target)
+
+
+class TrainingCLI(LightningCLI):
+    """Callbacks are a mapping from names, so that the command line can change, add and switch them off one by one."""
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        parser = self.parser_class(**kwargs)
+        parser.add_argument(
+            "-c", "--config", action=ConfigFile, help="A configuration file, or the name of one in configs/."
+        )
+        return parser
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument(
+            "--callbacks",
+            type=dict[str, Callback | None],
+            default={},
+            help="Callbacks by name, in the order in which they run; null switches one off.",
+        )
+
+    def _parse_ckpt_path(self) -> None:
+        """Resolve `--ckpt_path last`; what a checkpoint stores never overrides the command line."""
+        config = self.config[self.config.subcommand]
+        if config.get("ckpt_path") == "last":
+            last = run_folder(config) / "checkpoints" / "last.ckpt"
+            if not last.is_file():
+                raise SystemExit(f"error: --ckpt_path last: there is no {last}; is trainer.default_root_dir right?")
+            config.ckpt_path = str(last)
+
+    def before_instantiate_classes(self) -> None:
+        if self.config.subcommand == "fit":
+            config = self.config.fit
+            refuse_used_folder(config)
+            prepare_wandb(config)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        callbacks = [c for c in (self._get(self.config_init, "callbacks") or {}).values() if c is not None]
+        config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
+        config["plugins"] = [*(config.get("plugins") or []), AtomicCheckpointIO()]
+        return self._instantiate_trainer(config, callbacks)
+
+    def after_instantiate_classes(self) -> None:
+        config = self.config.get(str(self.config.subcommand), self.config)
+        dumped = self._parser(self.config.subcommand).dump(config, skip_none=False)
+        self.model.config = yaml.safe_load(dumped)
+
+
+def run_folder(config: Any) -> Path:
+    """The folder of a run: `trainer.default_root_dir`, or the working directory."""
+    return Path(config.trainer.default_root_dir or ".")
+
+
+def refuse_used_folder(config: Any) -> None:
+    """Stop before a new run would mix its files with those of an earlier one."""
+    last = run_folder(config) / "checkpoints" / "last.ckpt"
+    if last.is_file() and config.get("ckpt_path") is None:
+        raise SystemExit(
+            f"error: {last.parent} already holds a run. Continue it with --ckpt_path last, or give the new one a "
+            "folder of its own with --trainer.default_root_dir"
+        )
+
+
+def prepare_wandb(config: Any) -> None:
+    """Keep W&B's files in the run's folder, continue the run of a resumed checkpoint, go offline without a key."""
+    loggers = config.trainer.logger
+    loggers = loggers if isinstance(loggers, list) else [loggers]
+    for logger in loggers:
+        if getattr(logger, "class_path", None) != WANDB_LOGGER:
+            continue
+        folder = run_folder(config)
+        folder.mkdir(parents=True, exist_ok=True)
+        logger.init_args.save_dir = str(folder)
+        if config.get("ckpt_path"):
+            stored = torch.load(config.ckpt_path, map_location="cpu", weights_only=True, mmap=True)
+            if stored.get("wandb_id"):
+                logger.init_args.id = stored["wandb_id"]
+                logger.init_args.resume = "allow"
+        if not logger.init_args.offline and wandb_has_no_key():
+            os.environ["WANDB_MODE"] = "offline"
+            warn_offline(folder)
+
+
+def wandb_has_no_key() -> bool:
+    """Whether W&B would have to ask for a key, in a mode that needs one."""
+    if os.environ.get("WANDB_MODE", "online") != "online":
+        return False
+    import wandb
+
+    return wandb.api.api_key is None
+
+
+@rank_zero_only
+def warn_offline(folder: Path) -> None:
+    rank_zero_warn(
+        f"NO W&B KEY FOUND: logging offline into {folder}/wandb. Log in with `wandb login`, or upload the run later "
+        f"with `wandb sync {folder}/wandb/offline-run-*`"
+    )

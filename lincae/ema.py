@@ -1,0 +1,94 @@
+"""Averaged weights: an exponential moving average that validation and checkpoints use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import WeightAveraging
+
+from lincae.schedules import ema_decay
+
+
+@dataclass(frozen=True)
+class EMA:
+    """How the averaged weights follow the trained ones.
+
+    Args:
+        decay: share of the old average that an update keeps, once warmed up.
+        every: optimiser steps between updates; 0.9999 every 10th step averages over about 100,000 steps.
+    """
+
+    decay: float = 0.9999
+    every: int = 10
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.decay < 1 or self.every < 1:
+            raise ValueError(f"needs 0 <= decay < 1 and every >= 1, got decay={self.decay}, every={self.every}")
+
+
+class AveragedWeights(WeightAveraging):
+    """Keeps the average; swaps it in for validation and into `state_dict` of every checkpoint.
+
+    The module creates it, so that no list of callbacks can lose it. In a checkpoint `state_dict` holds the averaged
+    weights and `current_model_state` those that training continues from, which also stay in the module when training
+    ends. The planned last step updates as well, so that a run shorter than `every` steps is not evaluated at its
+    initial weights.
+
+    Args:
+        settings: decay and interval.
+        total_steps: planned length of the training.
+    """
+
+    def __init__(self, settings: EMA, total_steps: int) -> None:
+        super().__init__(use_buffers=False)
+        self.settings, self.total_steps = settings, total_steps
+        self.updates = 0
+        self._swapped = False
+
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        """Whether the zero-based optimiser step just taken is one that updates the average."""
+        if step_idx is None:
+            return False
+        taken = step_idx + 1
+        return taken % self.settings.every == 0 or taken == self.total_steps
+
+    @torch.no_grad()
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step = trainer.global_step
+        if step <= self._latest_update_step or not self.should_update(step_idx=step - 1):
+            return
+        self._latest_update_step = step
+        self.updates += 1
+        weight = 1 - ema_decay(self.updates, self.settings.decay)
+        assert self._average_model is not None  # made in setup
+        averaged = self._average_model.module.parameters()
+        torch._foreach_lerp_(list(averaged), list(pl_module.parameters()), weight)
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_validation_epoch_start(trainer, pl_module)
+        self._swapped = self._average_model is not None
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_validation_epoch_end(trainer, pl_module)
+        self._swapped = False
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Swap the trained weights back if validation broke off, before anything saves them."""
+        if self._swapped:
+            self._swap_models(pl_module)
+            self._swapped = False
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Unlike the base class, leave the trained weights in the module."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "updates": self.updates}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self.updates = state_dict["updates"]

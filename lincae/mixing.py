@@ -1,0 +1,182 @@
+"""A batch and its mixing matrix: the one idea that every augmentation of this project is written in.
+
+Let X (S, T) be the source clips of a batch and A (N, S) a matrix. A decoder is trained to produce the mixed waveforms
+A X from the *equally mixed latents* A Enc(X). A linear autoencoder commutes with every A, so training on random A
+teaches linearity: additivity where rows mix clips, homogeneity where rows are scaled. (Lin-CAE, arXiv 2510.23530.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from lincae.streams import Draws
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Source clips X and the matrix A that mixes them.
+
+    Attributes:
+        sources: X, (S, T), waveforms with full scale 1.
+        matrix: A, (N, S), float32.
+        implicit: whether latents are mixed (A Enc(X)). False once `materialized`: then the mixes are the sources.
+    """
+
+    sources: Tensor
+    matrix: Tensor
+    implicit: bool = True
+
+    @property
+    def targets(self) -> Tensor:
+        """A X, (N, T): what the decoder must produce."""
+        return mix(self.matrix, self.sources)
+
+    def condition(self, latents: Tensor) -> Tensor:
+        """A Z, (N, D, L), for latents Z = Enc(X) (S, D, L): what the decoder is given."""
+        return mix(self.matrix, latents)
+
+    def rewritten(self, matrix: Tensor) -> Mixture:
+        """The same sources under another matrix (N', S).
+
+        Raises:
+            RuntimeError: if the mixture is materialized, since what was an ordinary baseline would silently become
+                implicit training.
+        """
+        if not self.implicit:
+            raise RuntimeError("the matrix was changed after Materialize: list augmentations before it")
+        return replace(self, matrix=matrix)
+
+    def materialized(self) -> Mixture:
+        """Ordinary input augmentation: the mixed waveforms A X become the sources, under an identity matrix."""
+        targets = self.targets
+        return Mixture(targets, torch.eye(len(targets), device=targets.device), implicit=False)
+
+
+@dataclass
+class Batch:
+    """What a training step works on; augmentation callbacks replace `mixture`.
+
+    Attributes:
+        mixture: the clips and their mixing matrix.
+        draws: the batch's random streams, one block of rows per mix group.
+    """
+
+    mixture: Mixture
+    draws: Draws
+
+
+def mix(matrix: Tensor, signals: Tensor) -> Tensor:
+    """The product A S over the first axis of S, exact whatever the precision of the step around it.
+
+    Under bf16 autocast (or TF32) even an identity row would come back at 56 dB, so the product is taken in float64
+    outside autocast: it is small beside any network.
+
+    Args:
+        matrix: A, (N, S).
+        signals: (S, ...).
+
+    Returns:
+        (N, ...), float32.
+    """
+    with torch.autocast(signals.device.type, enabled=False):
+        return torch.einsum("ns,s...->n...", matrix.double(), signals.double()).float()
+
+
+@dataclass(frozen=True)
+class CircularShift:
+    """The paper's mixes: each group's clips, then each clip mixed with its neighbour in the group.
+
+    Row i of the mixes is w_i on clip i and 1 - w_i on clip i - 1 (cyclic within the group), w_i ~ U(low, high).
+
+    Args:
+        low, high: range of the weight w_i of the clip itself. low = high = 0.5 gives plain averages.
+        convex: give the neighbour 1 - w_i. False gives it w_i as well: low = high = 1 is then the plain sum u + v.
+    """
+
+    low: float = 0.5
+    high: float = 1.0
+    convex: bool = True
+
+    def __call__(self, sources: int, draws: Draws) -> Tensor:
+        """The matrix (2 S, S), block-diagonal over the groups of `draws`."""
+        weights = self.low + (self.high - self.low) * draws.uniform("mix", sources)
+        return circular_shift(weights, sources // len(draws.groups), self.convex)
+
+
+@dataclass(frozen=True)
+class PlainClips:
+    """No mixes: the identity, (S, S)."""
+
+    def __call__(self, sources: int, draws: Draws) -> Tensor:
+        return torch.eye(sources, device=draws.device)
+
+
+def circular_shift(weights: Tensor, group_size: int, convex: bool = True) -> Tensor:
+    """Identity rows stacked on circular-shift mixes, for each group of clips.
+
+    Args:
+        weights: w_i, (S,), the weight of each clip in its own mix.
+        group_size: clips per group; S is a multiple of it.
+        convex: weight 1 - w_i for the neighbour; else w_i.
+
+    Returns:
+        A, (2 S, S): per group of G clips, G identity rows and then G mixes.
+    """
+    sources = len(weights)
+    identity = torch.eye(sources, device=weights.device)
+    position = torch.arange(sources, device=weights.device)
+    start = position - position % group_size
+    neighbour = start + (position - start - 1) % group_size
+    other = 1 - weights if convex else weights
+    mixes = weights[:, None] * identity + other[:, None] * identity[neighbour]
+    blocks = torch.stack([identity.view(-1, group_size, sources), mixes.view(-1, group_size, sources)], dim=1)
+    return blocks.reshape(2 * sources, sources)
+
+
+def random_gains(uniform: Tensor, chance: Tensor, low: float, high: float, probability: float, snap: float) -> Tensor:
+    """One gain a per row: U(low, high) with the given probability, else 1; gains near zero become silence.
+
+    Args:
+        uniform, chance: two draws from U[0, 1), (N,).
+        low, high: range of the gain.
+        probability: share of rows that get a gain.
+        snap: |a| below this becomes exactly 0, so that the decoder learns silence.
+
+    Returns:
+        a, (N,).
+    """
+    gains = low + (high - low) * uniform
+    gains = torch.where(gains.abs() < snap, 0.0, gains)
+    return torch.where(chance < probability, gains, 1.0)
+
+
+def peak_gains(targets: Tensor, ceiling: float = 1.0) -> Tensor:
+    """The gain (N,), at most 1, that keeps each row of A X (N, T) within +-ceiling; 1 for silent rows."""
+    peaks = targets.abs().amax(dim=1)
+    return torch.where(peaks > ceiling, ceiling / peaks, 1.0)
+
+
+def k_source_mixes(uniform: Tensor, k: int) -> Tensor:
+    """One convex mix of k random clips of its group for each clip.
+
+    Args:
+        uniform: draws from U[0, 1), (S, G), G clips per group. The k largest of a row choose the clips and are, scaled
+            to sum to 1, their weights.
+        k: clips per mix, at most G.
+
+    Returns:
+        (S, S), block-diagonal.
+
+    Raises:
+        ValueError: if a group has fewer than k clips.
+    """
+    group_size = uniform.shape[1]
+    if k > group_size:
+        raise ValueError(f"mixes of {k} sources need mix groups of {k} clips or more, got {group_size}")
+    largest = uniform.topk(k, dim=1)
+    weights = largest.values / largest.values.sum(dim=1, keepdim=True)
+    local = torch.zeros_like(uniform).scatter(1, largest.indices, weights)
+    return torch.block_diag(*local.view(-1, group_size, group_size))

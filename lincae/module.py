@@ -1,0 +1,164 @@
+"""The LightningModule: one training step for any autoencoder, and the schedules over a training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import Optimizer, RAdam
+from torch.optim.lr_scheduler import LambdaLR
+
+from lincae.ema import EMA, AveragedWeights
+from lincae.evaluation import DecodedClips
+from lincae.mixing import Batch
+from lincae.schedules import GainSchedule, LearningRateSchedule
+
+OptimizerCallable = Callable[[Iterable], Optimizer]
+
+
+def reference_optimizer(parameters: Iterable) -> Optimizer:
+    """RAdam with the reference's settings."""
+    return RAdam(parameters, lr=1e-4, betas=(0.9, 0.999))
+
+
+class ImplicitLinearity(LightningModule):
+    """Trains an autoencoder to decode mixed latents into equally mixed audio (Lin-CAE, arXiv 2510.23530).
+
+    It knows the autoencoder only through `encode`, `decode` and `training_loss`, and augmentations only through the
+    batch's `Mixture`. All schedules are functions of progress = optimiser steps taken / total steps.
+
+    Args:
+        autoencoder: a module with the methods of `lincae.autoencoders.protocol.LatentAutoencoder`.
+        optimizer: makes the optimiser from the parameters; its learning rate is the schedule's peak.
+        learning_rate_schedule: factor on that rate over training.
+        gain_schedule: range of random gains over training; the gain callback asks for it.
+        ema: settings of the averaged weights.
+        total_steps: planned optimiser steps; the trainer's `max_steps` if not given.
+        compile: compile the autoencoder's networks before the first step.
+        channels_last: keep 4-D weights in channels-last order.
+
+    Raises:
+        MisconfigurationException: when training starts without `max_steps`, or with one that contradicts
+            `total_steps` or the checkpoint that is resumed.
+    """
+
+    autoencoder: Any  # an nn.Module with the protocol's methods
+
+    def __init__(
+        self,
+        autoencoder: nn.Module,
+        optimizer: OptimizerCallable = reference_optimizer,
+        learning_rate_schedule: LearningRateSchedule = LearningRateSchedule(),  # noqa: B008 (frozen)
+        gain_schedule: GainSchedule = GainSchedule(),  # noqa: B008 (frozen)
+        ema: EMA = EMA(),  # noqa: B008 (frozen)
+        total_steps: int | None = None,
+        compile: bool = False,
+        channels_last: bool = False,
+    ) -> None:
+        super().__init__()
+        self.autoencoder = autoencoder
+        if channels_last:
+            autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.make_optimizer = optimizer
+        self.learning_rate_schedule, self.gain_schedule, self.ema = learning_rate_schedule, gain_schedule, ema
+        self.total_steps = total_steps
+        self.compile_networks = compile
+        self.config: dict[str, Any] | None = None
+
+    @property
+    def progress(self) -> float:
+        """Share of the planned optimiser steps that were taken, in [0, 1]."""
+        if self.total_steps is None:
+            raise MisconfigurationException("progress is known only once training has started")
+        return self.global_step / self.total_steps
+
+    @property
+    def gain_range(self) -> tuple[float, float]:
+        """The current range of random gains."""
+        return self.gain_schedule(self.progress)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Encode the sources, mix the latents, and let the decoder produce the mixed waveforms."""
+        mixture = batch.mixture
+        latents = self.autoencoder.encode(mixture.sources)
+        progress = torch.full((), self.progress, device=self.device)
+        losses = self.autoencoder.training_loss(mixture.condition(latents), mixture.targets, progress, batch.draws)
+        loss = losses.mean()
+        self._log_step(loss, latents)
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
+        """Reconstruct the clips, or the mixes of the tracks; callbacks compare further decodes with these."""
+        audio = batch["audio"] if "audio" in batch else batch["stems"].sum(dim=1)
+        return {"clips": DecodedClips.of(self.autoencoder, audio, batch["index"])}
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        optimizer = self.make_optimizer(self.parameters())
+        total = self._planned_steps()
+        scheduler = LambdaLR(optimizer, lambda step: self.learning_rate_schedule(step / total))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def configure_callbacks(self) -> list[Callback]:
+        if self.trainer.state.fn != "fit":
+            return []
+        self._averaged = AveragedWeights(self.ema, self._planned_steps())
+        return [self._averaged]
+
+    def setup(self, stage: str) -> None:
+        if stage == "fit":
+            self.total_steps = self._planned_steps()
+
+    def on_train_start(self) -> None:
+        if self.compile_networks:
+            for network in self.autoencoder.children():
+                network.compile()
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        self.log("train/gradient_norm", torch.nn.utils.get_total_norm(gradients))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["total_steps"] = self.total_steps
+        checkpoint["config"] = self.config
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        planned = checkpoint.get("total_steps")
+        if self._trainer is not None and self.trainer.state.fn == "fit" and planned != self._planned_steps():
+            raise MisconfigurationException(
+                f"the checkpoint's schedules are planned for {planned} steps, this run for {self._planned_steps()}: "
+                f"resume with --trainer.max_steps={planned}"
+            )
+
+    def _planned_steps(self) -> int:
+        max_steps = self.trainer.max_steps
+        if max_steps is None or max_steps < 1:
+            raise MisconfigurationException(
+                "the schedules need the length of the training: set --trainer.max_steps to 1 or more"
+            )
+        if self.total_steps not in (None, max_steps):
+            raise MisconfigurationException(
+                f"model.total_steps is {self.total_steps} but trainer.max_steps is {max_steps}: schedules would not "
+                "end with the training. Set both to the same number, or leave total_steps out"
+            )
+        return max_steps
+
+    def _log_step(self, loss: Tensor, latents: Tensor) -> None:
+        low, high = self.gain_range
+        self.log("train/loss", loss, prog_bar=True)
+        self.log_dict(
+            {
+                "train/latent_std": latents.detach().std(),
+                "train/gain_low": low,
+                "train/gain_high": high,
+                "train/learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"],
+                "train/ema_updates": float(self._averaged.updates),
+            }
+        )
+        schedules = getattr(self.autoencoder, "schedules", None)
+        if schedules is not None:
+            self.log_dict({f"train/{name}": value for name, value in schedules(self.progress).items()})
