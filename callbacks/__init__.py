@@ -11,7 +11,9 @@ from callbacks.k_sources import KSources
 from callbacks.materialize import Materialize
 from callbacks.peak_limit import PeakLimit
 from callbacks.polarity import Polarity
+from callbacks.progress import Progress
 from callbacks.reconstruction import ReconstructionFigures
+from callbacks.rejected_audio import RejectedAudio
 from callbacks.separation import SeparationFigures
 from callbacks.stop_after import StopAfter
 from callbacks.throughput import Throughput
@@ -28,7 +30,9 @@ __all__ = [
     "Materialize",
     "PeakLimit",
     "Polarity",
+    "Progress",
     "ReconstructionFigures",
+    "RejectedAudio",
     "SeparationFigures",
     "Stage",
     "StopAfter",

@@ -34,7 +34,7 @@ class Corpus:
     """A folder of audio, and its share in training.
 
     Args:
-        path: the folder.
+        path: the folder; a leading `~` is the home folder.
         weight: crops are drawn from a corpus with probability weight / sum of all weights. Must be positive.
         patterns: which files, relative to the folder. `**` stands for any depth; hidden files are never matched.
     """
@@ -44,6 +44,7 @@ class Corpus:
     patterns: list[str] = field(default_factory=lambda: ["**/*"])
 
     def __post_init__(self) -> None:
+        self.path = os.path.expanduser(self.path)
         if not self.weight > 0:
             raise ValueError(f"corpus {self.path} has weight {self.weight}: give it a positive one, or leave it out")
 
@@ -168,7 +169,7 @@ def scan(
     low = [file.rate for file in index.files if file.rate < sample_rate]
     if low:
         rank_zero_warn(
-            f"{where}: {len(low)} of {len(index.files)} files are upsampled, from {min(low)} Hz at the lowest, so their "
+            f"{where}: {len(low)} of {len(index.files)} files are upsampled, from {min(low)} Hz at the lowest: their "
             f"upper band is empty. --data.min_sample_rate={sample_rate} leaves them out"
         )
     return index
@@ -176,7 +177,9 @@ def scan(
 
 def audio_paths(corpus: Corpus) -> list[str]:
     """Relative paths of the files that match the patterns and have an audio extension, sorted."""
-    matches = {path for pattern in corpus.patterns for path in glob.iglob(pattern, root_dir=corpus.path, recursive=True)}
+    matches = {
+        path for pattern in corpus.patterns for path in glob.iglob(pattern, root_dir=corpus.path, recursive=True)
+    }
     return sorted(
         path
         for path in matches
@@ -213,8 +216,8 @@ def hold_out(files: Iterable[AudioFile], share: float, samples: int, sample_rate
     places = {file: path_hash(file.path) for file in files if file.length(sample_rate) >= samples}
     if not places or len(files) < 2:
         raise ValueError(
-            f"corpus {files[0].corpus!r} ({files[0].root}) has {len(files)} usable files, {len(places)} of them as long "
-            f"as validation needs ({samples / sample_rate:.2f} s): too few to hold one out. "
+            f"corpus {files[0].corpus!r} ({files[0].root}) has too few files to hold one out for validation: "
+            f"{len(files)}, of which {len(places)} last {samples / sample_rate:.2f} s. "
             "Add files, or give --data.validation=FOLDER"
         )
     first = min(places, key=places.__getitem__)

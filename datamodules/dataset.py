@@ -47,8 +47,8 @@ class CropDataset(Dataset):
                 return {"audio": torch.from_numpy(audio), "index": index, "rejected": rejected}
         reasons = dict(Counter(reason for _, _, reason in rejected))
         raise RuntimeError(
-            f"crop {index}: {ATTEMPTS} places in corpus {crop.file.corpus!r} ({crop.file.root}) were tried and none can "
-            f"be used: {reasons}. Remove silent or broken files, or lower --data.silence (now {self.silence})"
+            f"crop {index}: none of {ATTEMPTS} places in corpus {crop.file.corpus!r} ({crop.file.root}) can be used: "
+            f"{reasons}. Remove silent or broken files, or lower --data.silence={self.silence}"
         )
 
 

@@ -95,7 +95,9 @@ class CropReader:
     def _mono(self, frames: np.ndarray, draw: float) -> np.ndarray:
         """Frames (T, channels) -> (T,)."""
         if self.channels == "mean":  # by adding columns: numpy's mean over a short axis is ten times slower
-            return reduce(np.add, frames.T) / np.float32(frames.shape[1])
+            audio = reduce(np.add, frames.T)
+            audio /= frames.shape[1]
+            return audio
         return np.ascontiguousarray(frames[:, int(draw * frames.shape[1]) if self.channels == "random" else 0])
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -33,8 +33,8 @@ class RandomCrops:
 
     def __init__(
         self,
-        files: dict[str, Sequence[AudioFile]],
-        weights: dict[str, float],
+        files: Mapping[str, Sequence[AudioFile]],
+        weights: Mapping[str, float],
         seed: int,
         sample_rate: int,
         samples: int,
@@ -51,8 +51,10 @@ class RandomCrops:
 
     def __call__(self, index: int, attempt: int = 0) -> Crop:
         """Where crop `index` is, or the one tried in its place at a later attempt, which is of the same corpus."""
-        corpus = bisect(self._bounds, self._draws(index, 0)[0] / 2**64)
-        _, position, draw = self._draws(index, attempt)
+        which, position, draw = self._draws(index, 0)
+        corpus = bisect(self._bounds, which / 2**64)
+        if attempt:
+            _, position, draw = self._draws(index, attempt)
         places = self._places[corpus]
         place = position * int(places[-1]) >> 64
         file = int(np.searchsorted(places, place, side="right")) - 1

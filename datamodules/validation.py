@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +13,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.corpus import AudioFile
-from datamodules.reader import BadAudioError, Crop, rms
+from datamodules.reader import BadAudioError, Crop, CropReader, rms
 
 PLACES = (1 / 2, 1 / 4, 3 / 4, 1 / 8, 3 / 8, 5 / 8, 7 / 8)
 """Where a crop is looked for in its share of a file, in this order."""
 
 
 @dataclass(frozen=True)
-class EvenCrops(Sequence):
+class EvenCrops:
     """A number of crops, each (K, T), from files that belong together.
 
     With fewer sets of files than crops, each set is cut into equal shares, one for each crop; with more, some sets are
@@ -29,15 +30,12 @@ class EvenCrops(Sequence):
         sets: K files that are cut at the same place: one clip, or the stems of a track.
         count: number of crops.
         reader: place -> waveform (T,).
-        samples, sample_rate: of the crops.
         silence: rms from which a file is active at a place.
     """
 
     sets: Sequence[Sequence[AudioFile]]
     count: int
-    reader: Callable[[Crop], np.ndarray]
-    samples: int
-    sample_rate: int
+    reader: CropReader
     silence: float
 
     def __len__(self) -> int:
@@ -49,12 +47,10 @@ class EvenCrops(Sequence):
         Raises:
             RuntimeError: if the files cannot be read.
         """
-        if not 0 <= index < self.count:
-            raise IndexError(index)
         number = index * len(self.sets) // self.count
         first, end = (-(-n * self.count // len(self.sets)) for n in (number, number + 1))
         files = self.sets[number]
-        room = min(file.length(self.sample_rate) for file in files) - self.samples + 1
+        room = min(file.length(self.reader.sample_rate) for file in files) - self.reader.samples + 1
         best, most = None, -1
         for place in PLACES:
             start = int((index - first + place) / (end - first) * room)
@@ -96,29 +92,37 @@ class TrackDataset(Dataset):
         return len(self.crops) // self.parts
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return {"stems": torch.cat([self.crops[part * len(self) + index] for part in range(self.parts)]), "index": index}
+        return {
+            "stems": torch.cat([self.crops[part * len(self) + index] for part in range(self.parts)]),
+            "index": index,
+        }
 
 
-def track_stems(files: Sequence[AudioFile]) -> dict[str, dict[str, AudioFile]]:
-    """The stems of each track of a MUSDB layout, `<track>/<stem>.<extension>`; files named `mixture` are left out.
+def stems_of_tracks(files: Sequence[AudioFile]) -> tuple[list[str], list[list[AudioFile]]]:
+    """The stems of a MUSDB layout, `<track>/<stem>.<extension>`; files named `mixture` are left out.
+
+    Args:
+        files: sorted by path.
 
     Returns:
-        Track -> stem -> file, all tracks with the same stems in the same order.
+        The names of the stems, and their files for each track.
 
     Raises:
-        ValueError: if tracks have different stems.
+        ValueError: if there is no stem, or tracks have different ones.
     """
     tracks: dict[str, dict[str, AudioFile]] = {}
     for file in files:
-        track, name = file.path.rsplit("/", 1)
-        stem = name.rsplit(".", 1)[0]
+        track, name = os.path.split(file.path)
+        stem = os.path.splitext(name)[0]
         if stem != "mixture":
             tracks.setdefault(track, {})[stem] = file
-    first, *others = tracks
-    for track in others:
-        if tracks[track].keys() != tracks[first].keys():
+    if not tracks:
+        raise ValueError(f"{files[0].root} has mixtures, but no stems: add <track>/<stem>.wav")
+    names = list(next(iter(tracks.values())))
+    for track, stems in tracks.items():
+        if list(stems) != names:
             raise ValueError(
-                f"tracks in {files[0].root} have different stems, {first!r} has {list(tracks[first])} and {track!r} "
-                f"has {list(tracks[track])}: complete them, remove one, or name the files alike"
+                f"track {track!r} in {files[0].root} has stems {list(stems)}, but {next(iter(tracks))!r} has {names}: "
+                "all tracks need the same"
             )
-    return tracks
+    return names, [list(stems.values()) for stems in tracks.values()]

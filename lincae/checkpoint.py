@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jsonargparse import ArgumentParser
 from lightning.fabric.plugins.io import TorchCheckpointIO
+from torch import nn
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -29,3 +31,30 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def load_checkpoint(self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = True) -> Any:
         return torch.load(path, map_location=map_location, weights_only=True)
+
+
+def load_autoencoder(path: str | Path) -> Any:
+    """The autoencoder of a training checkpoint, with averaged weights, in evaluation mode on the CPU.
+
+    It is rebuilt from the configuration that the checkpoint holds, which names classes but runs no code of its own.
+
+    Args:
+        path: of a `.ckpt` file.
+
+    Returns:
+        A module with the methods of `lincae.autoencoders.protocol.LatentAutoencoder`.
+
+    Raises:
+        ValueError: if the checkpoint holds no configuration, which those made without the command line lack.
+    """
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    if not checkpoint.get("config"):
+        raise ValueError(f"{path} holds no configuration: it was not written by `lincae fit`")
+    parser = ArgumentParser()
+    parser.add_argument("--autoencoder", type=nn.Module)
+    settings = checkpoint["config"]["model"]["init_args"]["autoencoder"]
+    autoencoder = parser.instantiate(parser.parse_object({"autoencoder": settings})).autoencoder
+    prefix = "autoencoder."
+    weights = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
+    autoencoder.load_state_dict(weights)
+    return autoencoder.eval()

@@ -1,0 +1,252 @@
+"""The data module: random crops of weighted corpora for training, fixed clips and tracks for validation."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Literal
+
+from jsonargparse import lazy_instance
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch.utils.data import DataLoader, Subset
+
+from datamodules.corpus import AudioFile, Corpus, CorpusIndex, hold_out, scan
+from datamodules.dataset import CropDataset, collate
+from datamodules.reader import CropReader
+from datamodules.sampling import RandomCrops, StepSampler
+from datamodules.validation import ClipDataset, EvenCrops, TrackDataset, stems_of_tracks
+from lincae.mixing import Batch, CircularShift, Mixture, PlainClips
+from lincae.streams import Draws
+
+Mixes = Callable[[int, Draws], Any]  # (S, draws) -> A (N, S); Any, as parsers take a class there for a class to build
+
+
+class AudioDataModule(LightningDataModule):
+    """Trains on folders of audio of any format, rate and length; `docs/data.md` says how.
+
+    Batches for training are `lincae.mixing.Batch`; for validation there are two loaders, clips {`audio` (N, T),
+    `index` (N,)} and tracks {`stems` (N, K, T), `index` (N,)}. The trainer needs `use_distributed_sampler=False` and
+    `reload_dataloaders_every_n_epochs=1`.
+
+    Args:
+        train: a folder, or corpora by name.
+        validation: the same for clips, without weights. Not given, whole files of `train` are held out.
+        tracks: a folder `<track>/<stem>.wav`, as MUSDB has. Not given, tracks are sums of validation clips.
+        sample_rate: Hz.
+        samples: T, of a training crop.
+        validation_samples: T, of a validation crop; as `samples` if not given.
+        channels: how files become mono: the `mean` of channels, the `left` one, or for each crop one at `random`.
+        batch_size: clips in a batch, over all processes.
+        group_size: clips that are mixed with each other; the whole batch if not given. Mixes do not depend on the
+            number of processes as long as this stays the same.
+        mixes: makes the mixing matrix.
+        steps_per_epoch: optimiser steps from one validation to the next.
+        validation_clips: number of validation clips; several per file where there are fewer files.
+        validation_tracks: number of validation tracks, likewise.
+        sources_per_track: clips in a track where there are no real tracks.
+        validation_batch_size: clips, or tracks, in a batch of each process.
+        holdout: share of the files that is held out of training.
+        min_sample_rate: training and validation files of a lower rate are left out, Hz.
+        silence: training crops of lower rms are replaced; full scale is 1.
+        max_bad: share of a corpus' files that may be broken. One file always may.
+        num_workers: processes that read audio, for each loader; 0 reads in the main process.
+        seed: of the run.
+
+    Raises:
+        MisconfigurationException: if there is no training audio, groups do not fit, or a checkpoint is of other data.
+        ValueError: if a corpus has no usable file, or too many broken ones.
+    """
+
+    def __init__(
+        self,
+        train: str | dict[str, Corpus] | None = None,
+        validation: str | dict[str, Corpus] | None = None,
+        tracks: str | None = None,
+        sample_rate: int = 44_100,
+        samples: int = 34_304,
+        validation_samples: int | None = None,
+        channels: Literal["mean", "left", "random"] = "mean",
+        batch_size: int = 20,
+        group_size: int | None = None,
+        mixes: Mixes = lazy_instance(CircularShift),  # noqa: B008 (frozen)
+        steps_per_epoch: int = 25_000,
+        validation_clips: int = 32,
+        validation_tracks: int = 16,
+        sources_per_track: int = 4,
+        validation_batch_size: int = 8,
+        holdout: float = 0.02,
+        min_sample_rate: int = 0,
+        silence: float = 1e-3,
+        max_bad: float = 0.01,
+        num_workers: int = 4,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.train, self.validation, self.tracks = train, validation, tracks
+        self.reader = CropReader(sample_rate, samples, channels)
+        self.validation_reader = CropReader(sample_rate, validation_samples or samples, channels)
+        self.batch_size, self.group_size, self.mixes = batch_size, group_size or batch_size, mixes
+        self.steps_per_epoch = steps_per_epoch
+        self.validation_clips, self.validation_tracks = validation_clips, validation_tracks
+        self.sources_per_track, self.validation_batch_size = sources_per_track, validation_batch_size
+        self.holdout, self.min_sample_rate, self.silence, self.max_bad = holdout, min_sample_rate, silence, max_bad
+        self.num_workers, self.seed = num_workers, seed
+        self.stems: list[str] = []
+        self._indices: dict[str, CorpusIndex] = {}
+        self._held_out: list[AudioFile] = []
+        self._crops: RandomCrops | None = None
+        self._validation_sets: list[ClipDataset | TrackDataset] = []
+        self._check_groups(world_size=1)
+
+    def setup(self, stage: str) -> None:
+        """Scans the folders that the stage needs, once."""
+        if self._crops is None and (stage == "fit" or self.validation is None):
+            self._scan_training()
+        if not self._validation_sets:
+            self._scan_validation()
+
+    def train_dataloader(self) -> DataLoader:
+        """Batches from the trainer's step to the end of the trainer's epoch, which `max_steps` may cut short."""
+        trainer = self.trainer
+        self._check_groups(trainer.world_size)
+        # an epoch that was stopped early counts as finished in the trainer, although steps of it are left
+        epoch = min(trainer.current_epoch, trainer.global_step // self.steps_per_epoch)
+        first = epoch * self.steps_per_epoch
+        last = first + self.steps_per_epoch
+        if trainer.max_steps >= 0:
+            last = min(last, trainer.max_steps)
+        accumulate = trainer.accumulate_grad_batches
+        sampler = StepSampler(
+            self.batch_size,
+            start=trainer.global_step * accumulate,
+            stop=last * accumulate,
+            epoch_length=max(0, last - first) * accumulate,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+        )
+        return DataLoader(
+            CropDataset(self._crops, self.reader, self.silence),
+            batch_sampler=sampler,
+            collate_fn=collate,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,  # the trainer starts an epoch's iterator twice
+            pin_memory=self._on_cuda,
+        )
+
+    def val_dataloader(self) -> list[DataLoader]:
+        """Clips and tracks: process r of w takes items r, r + w, ..."""
+        rank, world_size = self.trainer.global_rank, self.trainer.world_size
+        return [
+            DataLoader(
+                Subset(dataset, range(rank, len(dataset), world_size)),
+                batch_size=self.validation_batch_size,
+                num_workers=self.num_workers,
+                pin_memory=self._on_cuda,
+            )
+            for dataset in self._validation_sets
+        ]
+
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> Batch | dict[str, Any]:
+        """Builds the mixing matrix of a training batch, on its device."""
+        if not self.trainer.training:
+            return batch
+        for corpus, path, reason in batch["rejected"]:
+            self._indices[corpus].reject_crop(path, reason)
+        sources, first = batch["audio"], batch["index"][0] // self.group_size
+        draws = Draws(self.seed, range(first, first + len(sources) // self.group_size), sources.device)
+        return Batch(Mixture(sources, self.mixes(len(sources), draws)), draws)
+
+    @property
+    def rejected(self) -> dict[str, int]:
+        """How often training audio was rejected so far, by reason: files when scanning, then crops of this process."""
+        return dict(sum((index.rejected for index in self._indices.values()), Counter()))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What decides which crops a training sees."""
+        if self._crops is None:
+            return {}
+        return {
+            "seed": self.seed,
+            "sample_rate": self.reader.sample_rate,
+            "samples": self.reader.samples,
+            "channels": self.reader.channels,
+            "silence": self.silence,
+            "batch_size": self.batch_size,
+            "group_size": self.group_size,
+            "steps_per_epoch": self.steps_per_epoch,
+            "files and weights": self._crops.manifest(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuses to resume a training on other data.
+
+        Raises:
+            MisconfigurationException: naming what differs.
+        """
+        if self.trainer.state.fn != TrainerFn.FITTING:
+            return
+        now = self.state_dict()
+        changes = [f"{key} was {was}, is {now.get(key)}" for key, was in state_dict.items() if was != now.get(key)]
+        if changes:
+            raise MisconfigurationException(
+                f"the checkpoint is of a training on other data: {'; '.join(changes)}. Restore these settings to "
+                "resume it, or start a new training from its weights"
+            )
+
+    @property
+    def _on_cuda(self) -> bool:
+        return self.trainer.strategy.root_device.type == "cuda"
+
+    def _check_groups(self, world_size: int) -> None:
+        smallest = 1 if isinstance(self.mixes, PlainClips) else 2
+        if self.group_size < smallest or self.batch_size % (self.group_size * world_size):
+            raise MisconfigurationException(
+                f"{self.batch_size} clips do not divide into groups of {self.group_size} on {world_size} process(es): "
+                f"set --data.group_size to {smallest} or more, and --data.batch_size to a multiple of "
+                f"{world_size} * group_size"
+            )
+
+    def _scan(self, source: str | dict[str, Corpus], name: str, samples: int) -> dict[str, CorpusIndex]:
+        corpora = {name: Corpus(source)} if isinstance(source, str) else source
+        return {
+            name: scan(name, corpus, self.reader.sample_rate, samples, self.min_sample_rate, self.max_bad)
+            for name, corpus in corpora.items()
+        }
+
+    def _scan_training(self) -> None:
+        if not self.train:
+            raise MisconfigurationException("there is no audio to train on: give --data.train=FOLDER")
+        self._indices = self._scan(self.train, "train", self.reader.samples)
+        files = {name: index.files for name, index in self._indices.items()}
+        if self.validation is None:
+            wanted = self.validation_reader
+            for name in files:
+                held = hold_out(files[name], self.holdout, wanted.samples, wanted.sample_rate)
+                self._held_out += held
+                files[name] = sorted(set(files[name]).difference(held))
+        weights = {name: index.corpus.weight for name, index in self._indices.items()}
+        self._crops = RandomCrops(files, weights, self.seed, self.reader.sample_rate, self.reader.samples)
+
+    def _scan_validation(self) -> None:
+        files = self._held_out if self.validation is None else self._usable(self.validation, "validation")
+        clips = [[file] for file in files]
+        if self.tracks is None:
+            self.stems = ["source"] * self.sources_per_track
+            tracks, parts = clips, self.sources_per_track
+        else:
+            folder = {"tracks": Corpus(self.tracks, patterns=["**/*/*"])}
+            self.stems, tracks = stems_of_tracks(self._usable(folder, "tracks"))
+            parts = 1
+        self._validation_sets = [
+            ClipDataset(self._evenly(clips, self.validation_clips)),
+            TrackDataset(self._evenly(tracks, self.validation_tracks * parts), parts),
+        ]
+
+    def _usable(self, source: str | dict[str, Corpus], name: str) -> list[AudioFile]:
+        indices = self._scan(source, name, self.validation_reader.samples)
+        return [file for index in indices.values() for file in index.files]
+
+    def _evenly(self, sets: list[list[AudioFile]], count: int) -> EvenCrops:
+        return EvenCrops(sets, count, self.validation_reader, self.silence)
