@@ -24,6 +24,8 @@ class Gain(Augmentation):
     def __init__(self, probability: float = 0.8, snap: float = 0.05) -> None:
         if not 0 <= probability <= 1:
             raise ValueError(f"probability must be in [0, 1], got {probability}")
+        if snap < 0:
+            raise ValueError(f"snap must be 0 or more, got {snap}")
         self.probability, self.snap = probability, snap
 
     def rewrite(self, mixture: Mixture, draws: Draws, module: LightningModule) -> Mixture:

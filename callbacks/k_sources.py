@@ -26,6 +26,8 @@ class KSources(Augmentation):
     def __init__(self, sources: int = 4, rows: Literal["add", "replace"] = "add") -> None:
         if sources < 2:
             raise ValueError(f"a mix needs 2 sources or more, got {sources}")
+        if rows not in ("add", "replace"):
+            raise ValueError(f"rows must be 'add' or 'replace', got {rows!r}")
         self.sources, self.rows = sources, rows
 
     def rewrite(self, mixture: Mixture, draws: Draws, module: LightningModule) -> Mixture:

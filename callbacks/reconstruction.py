@@ -15,7 +15,8 @@ class ReconstructionFigures(Figures):
     """Logs `val/reconstruction/*`, and what the figures are worth.
 
     `val/shuffled/*` decodes the latents of another clip: a decoder that ignores its latents scores no worse there, and
-    would look linear. `val/floor/*` compares two decodes of the same latents under different noise.
+    would look linear (needs validation batches of two clips or more). `val/floor/*` compares two decodes of the same
+    latents under different noise; where decoding is deterministic they are equal.
     """
 
     def make_metrics(self, clips: int, stems: Sequence[str]) -> Sequence[ClipTable]:
@@ -30,6 +31,7 @@ class ReconstructionFigures(Figures):
         reconstruction.update(clips.decoded, clips.audio, clips.index)
         if len(clips.index) > 1:
             shuffled.update(clips.decode(clips.latents.roll(1, dims=0)), clips.audio, clips.index)
-        if clips.noise is not None:
-            again = DecodedClips.of(clips.autoencoder, batch["audio"], clips.index, repeat=1)
-            floor.update(again.decoded, clips.decoded, clips.index)
+        again = (
+            clips if clips.noise is None else DecodedClips.of(clips.autoencoder, batch["audio"], clips.index, repeat=1)
+        )
+        floor.update(again.decoded, clips.decoded, clips.index)

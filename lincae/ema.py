@@ -68,6 +68,8 @@ class AveragedWeights(WeightAveraging):
         assert self._average_model is not None  # made in setup
         averaged = self._average_model.module.parameters()
         torch._foreach_lerp_(list(averaged), list(pl_module.parameters()), weight)
+        for kept, trained in zip(self._average_model.module.buffers(), pl_module.buffers(), strict=True):
+            kept.copy_(trained)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_validation_epoch_start(trainer, pl_module)

@@ -48,8 +48,13 @@ class DecodedClips:
             repeat: which of several noises; figures use 0, the noise floor compares it with 1.
 
         Raises:
-            ValueError: if a decode is shorter than its clip.
+            ValueError: if a decode is shorter than its clip, or the clip no longer than its two margins.
         """
+        if audio.shape[-1] <= 2 * autoencoder.margin:
+            raise ValueError(
+                f"clips of {audio.shape[-1]} samples have nothing left to compare without {autoencoder.margin} samples "
+                "at either end: use longer ones"
+            )
         latents = autoencoder.encode(audio)
         draws = Draws(NOISE_SEED + repeat, index.tolist())
         clips = cls(autoencoder, audio, index, autoencoder.sample_noise(latents, draws), latents, audio)

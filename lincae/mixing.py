@@ -71,8 +71,8 @@ class Batch:
 def mix(matrix: Tensor, signals: Tensor) -> Tensor:
     """The product A S over the first axis of S, exact whatever the precision of the step around it.
 
-    Under bf16 autocast (or TF32) even an identity row would come back at 56 dB, so the product is taken in float64
-    outside autocast: it is small beside any network.
+    Under bf16 autocast (or TF32) even an identity row would come back at 56 dB. So the product is taken in float64,
+    which neither of them touches: it is small beside any network.
 
     Args:
         matrix: A, (N, S).
@@ -81,8 +81,7 @@ def mix(matrix: Tensor, signals: Tensor) -> Tensor:
     Returns:
         (N, ...), float32.
     """
-    with torch.autocast(signals.device.type, enabled=False):
-        return torch.einsum("ns,s...->n...", matrix.double(), signals.double()).float()
+    return torch.einsum("ns,s...->n...", matrix.double(), signals.double()).float()
 
 
 @dataclass(frozen=True)
@@ -99,6 +98,10 @@ class CircularShift:
     low: float = 0.5
     high: float = 1.0
     convex: bool = True
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError(f"mix weights from [{self.low}, {self.high}]: low must not exceed high")
 
     def __call__(self, sources: int, draws: Draws) -> Tensor:
         """The matrix (2 S, S), block-diagonal over the groups of `draws`."""

@@ -39,7 +39,7 @@ class ImplicitLinearity(LightningModule):
         gain_schedule: range of random gains over training; the gain callback asks for it.
         ema: settings of the averaged weights.
         total_steps: planned optimiser steps; the trainer's `max_steps` if not given.
-        compile: compile the autoencoder's networks before the first step.
+        compile: compile the autoencoder's `networks()` before the first step.
         channels_last: keep 4-D weights in channels-last order.
 
     Raises:
@@ -73,9 +73,26 @@ class ImplicitLinearity(LightningModule):
     @property
     def progress(self) -> float:
         """Share of the planned optimiser steps that were taken, in [0, 1]."""
-        if self.total_steps is None:
-            raise MisconfigurationException("progress is known only once training has started")
-        return self.global_step / self.total_steps
+        return self.global_step / self.planned_steps
+
+    @property
+    def planned_steps(self) -> int:
+        """The optimiser steps over which the schedules run.
+
+        Raises:
+            MisconfigurationException: without the trainer's `max_steps`, or if it contradicts `total_steps`.
+        """
+        max_steps = self.trainer.max_steps
+        if max_steps is None or max_steps < 1:
+            raise MisconfigurationException(
+                "the schedules need the length of the training: set --trainer.max_steps to 1 or more"
+            )
+        if self.total_steps not in (None, max_steps):
+            raise MisconfigurationException(
+                f"model.total_steps is {self.total_steps} but trainer.max_steps is {max_steps}: schedules would not "
+                "end with the training. Set both to the same number, or leave total_steps out"
+            )
+        return max_steps
 
     @property
     def gain_range(self) -> tuple[float, float]:
@@ -93,29 +110,30 @@ class ImplicitLinearity(LightningModule):
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
-        """Reconstruct the clips, or the mixes of the tracks; callbacks compare further decodes with these."""
+        """Reconstruct the clips, or the mixes of the tracks; callbacks compare further decodes with these.
+
+        In float32 whatever the precision of training, since callbacks run outside autocast: else figures of linearity
+        would measure the rounding between them.
+        """
         audio = batch["audio"] if "audio" in batch else batch["stems"].sum(dim=1)
-        return {"clips": DecodedClips.of(self.autoencoder, audio, batch["index"])}
+        with torch.autocast(self.device.type, enabled=False):
+            return {"clips": DecodedClips.of(self.autoencoder, audio, batch["index"])}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = self.make_optimizer(self.parameters())
-        total = self._planned_steps()
+        total = self.planned_steps
         scheduler = LambdaLR(optimizer, lambda step: self.learning_rate_schedule(step / total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def configure_callbacks(self) -> list[Callback]:
         if self.trainer.state.fn != "fit":
             return []
-        self._averaged = AveragedWeights(self.ema, self._planned_steps())
+        self._averaged = AveragedWeights(self.ema, self.planned_steps)
         return [self._averaged]
-
-    def setup(self, stage: str) -> None:
-        if stage == "fit":
-            self.total_steps = self._planned_steps()
 
     def on_train_start(self) -> None:
         if self.compile_networks:
-            for network in self.autoencoder.children():
+            for network in self.autoencoder.networks():
                 network.compile()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
@@ -123,29 +141,16 @@ class ImplicitLinearity(LightningModule):
         self.log("train/gradient_norm", torch.nn.utils.get_total_norm(gradients))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["total_steps"] = self.total_steps
+        checkpoint["total_steps"] = self.planned_steps
         checkpoint["config"] = self.config
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         planned = checkpoint.get("total_steps")
-        if self._trainer is not None and self.trainer.state.fn == "fit" and planned != self._planned_steps():
+        if self._trainer is not None and self.trainer.state.fn == "fit" and planned != self.planned_steps:
             raise MisconfigurationException(
-                f"the checkpoint's schedules are planned for {planned} steps, this run for {self._planned_steps()}: "
+                f"the checkpoint's schedules are planned for {planned} steps, this run for {self.planned_steps}: "
                 f"resume with --trainer.max_steps={planned}"
             )
-
-    def _planned_steps(self) -> int:
-        max_steps = self.trainer.max_steps
-        if max_steps is None or max_steps < 1:
-            raise MisconfigurationException(
-                "the schedules need the length of the training: set --trainer.max_steps to 1 or more"
-            )
-        if self.total_steps not in (None, max_steps):
-            raise MisconfigurationException(
-                f"model.total_steps is {self.total_steps} but trainer.max_steps is {max_steps}: schedules would not "
-                "end with the training. Set both to the same number, or leave total_steps out"
-            )
-        return max_steps
 
     def _log_step(self, loss: Tensor, latents: Tensor) -> None:
         low, high = self.gain_range

@@ -74,6 +74,8 @@ class LearningRateSchedule:
     def __post_init__(self) -> None:
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup is a share of training in [0, 1), got {self.warmup}")
+        if self.final < 0:
+            raise ValueError(f"final is a factor of 0 or more, got {self.final}")
 
     def __call__(self, progress: float) -> float:
         if progress < self.warmup:

@@ -80,6 +80,22 @@ class Spectrogram(nn.Module):
             parts = rearrange(torch.view_as_real(spectrum), "n f l c -> n c f l")
             return rearrange(compress(parts, self.alpha, self.beta), "n c (f k) l -> n (c k) f l", k=self.fold)
 
+    def whole(self, audio: Tensor, time_stride: int) -> Tensor:
+        """As `forward`, for audio that decodes to as many frames as it has.
+
+        Raises:
+            ValueError: if its frames are not a multiple of the latents' time stride.
+        """
+        spectrogram = self(audio)
+        frames = spectrogram.shape[-1]
+        if frames % time_stride:
+            fitting = self.samples(frames - frames % time_stride or time_stride)
+            raise ValueError(
+                f"{audio.shape[-1]} samples are {frames} STFT frames, not a multiple of the latents' time stride "
+                f"{time_stride}: use crops of {fitting} samples, for example"
+            )
+        return spectrogram
+
     def inverse(self, spectrogram: Tensor) -> Tensor:
         """Map (N, C, F, L) -> audio (N, samples(L))."""
         with torch.autocast(spectrogram.device.type, enabled=False):

@@ -51,6 +51,10 @@ class ConsistencyAutoencoder(nn.Module):
         self.pyramid = Pyramid(sizes, bins)
         self.denoiser = Denoiser(UNet(sizes, channels, bins), self.levels.sigma_min, sigma_data)
 
+    def networks(self) -> list[nn.Module]:
+        """What is worth compiling."""
+        return [self.encoder, self.pyramid, self.denoiser.network.connect, self.denoiser]
+
     @property
     def margin(self) -> int:
         """Samples at either end that the inverse STFT fades."""
@@ -87,11 +91,7 @@ class ConsistencyAutoencoder(nn.Module):
         Raises:
             ValueError: if the targets' frames are not a multiple of the time stride.
         """
-        clean = self.spectrogram(targets)
-        if clean.shape[-1] % self.time_stride:
-            raise ValueError(
-                f"{targets.shape[-1]} samples are {clean.shape[-1]} STFT frames, not a multiple of {self.time_stride}"
-            )
+        clean = self.spectrogram.whole(targets, self.time_stride)
         rows = len(clean)
         student_index = self.levels.sample(draws.uniform("noise level", rows, 2))
         teacher_index = (student_index - self.step(progress)).clamp_min(0)

@@ -13,7 +13,7 @@ class LatentAutoencoder(Protocol):
     """Rows are independent of one another; noise and randomness are arguments, never hidden state.
 
     A model may also have `schedules(progress) -> dict[str, float]`, values of its own that change over training, which
-    are then logged.
+    are then logged, and `networks() -> list[nn.Module]`, what `compile: true` compiles.
 
     Attributes:
         sample_rate: Hz.

@@ -44,6 +44,10 @@ class SpectralAutoencoder(nn.Module):
         self.pyramid = Pyramid(sizes, self.spectrogram.bins)
         self.conv_out = nn.Conv2d(sizes.widths[0], self.spectrogram.channels, 3, padding=1)
 
+    def networks(self) -> list[nn.Module]:
+        """What is worth compiling."""
+        return [self.encoder, self.pyramid]
+
     @property
     def margin(self) -> int:
         """Samples at either end that the inverse STFT fades."""
@@ -61,9 +65,16 @@ class SpectralAutoencoder(nn.Module):
         return self.spectrogram.inverse(self._estimate(latents))
 
     def training_loss(self, condition: Tensor, targets: Tensor, progress: Tensor, draws: Draws) -> Tensor:
-        """|estimate - target| / |target| over the compressed spectrogram of each row, (N,)."""
-        target = self.spectrogram(targets).flatten(1)
-        estimate = self._estimate(condition).float().flatten(1)
+        """|estimate - target| / |target| over the compressed spectrogram of each row, (N,).
+
+        Both norms have a floor: `silence` under the target's, a thousandth of it under the error's, whose gradient
+        would else be infinite at 0.
+
+        Raises:
+            ValueError: if the targets' frames are not a multiple of the time stride.
+        """
+        target = self.spectrogram.whole(targets, self.time_stride).flatten(1)
+        estimate = self._estimate(condition).flatten(1)
         floor = self.silence * math.sqrt(target.shape[1])
         error = ((estimate - target).square().sum(dim=1) + (1e-3 * floor) ** 2).sqrt()
         return error / (target.square().sum(dim=1) + floor**2).sqrt()

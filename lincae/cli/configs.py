@@ -51,14 +51,15 @@ def overlay(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in changes.items():
         old = merged.get(key)
-        merged[key] = overlay(old, value) if _mergeable(old, value) else value
+        if (
+            isinstance(old, dict)
+            and isinstance(value, dict)
+            and value.get("class_path") in (None, old.get("class_path"))
+        ):
+            merged[key] = overlay(old, value)
+        else:
+            merged[key] = value
     return merged
-
-
-def _mergeable(old: Any, value: Any) -> bool:
-    if not (isinstance(old, dict) and isinstance(value, dict)):
-        return False
-    return "class_path" not in value or value["class_path"] == old.get("class_path")
 
 
 class ConfigFile(ActionConfigFile):

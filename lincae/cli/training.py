@@ -81,6 +81,7 @@ class TrainingCLI(LightningCLI):
             config = self.config.fit
             refuse_used_folder(config)
             prepare_wandb(config)
+            prepare_precision(config)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         callbacks = [c for c in (self._get(self.config_init, "callbacks") or {}).values() if c is not None]
@@ -107,6 +108,16 @@ def refuse_used_folder(config: Any) -> None:
             f"error: {last.parent} already holds a run. Continue it with --ckpt_path last, or give the new one a "
             "folder of its own with --trainer.default_root_dir"
         )
+
+
+def prepare_precision(config: Any) -> None:
+    """Train in float32 on a CPU without bf16 instructions, where emulating them takes more than ten times as long."""
+    wants_bf16 = str(config.trainer.precision).startswith("bf16")
+    accelerator = config.trainer.accelerator
+    on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.accelerator.is_available())
+    if wants_bf16 and on_cpu and torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2"):
+        rank_zero_warn(f"NO BF16 ON THIS CPU: training in float32 instead of {config.trainer.precision}")
+        config.trainer.precision = "32-true"
 
 
 def prepare_wandb(config: Any) -> None:

@@ -96,7 +96,6 @@ class ResBlock(nn.Module):
         dims: 2 for maps, 1 for sequences.
         embedding: features of the noise embedding; None for a block without one.
         heads: attention heads; None for a block without attention.
-        dropout: before the last convolution.
     """
 
     def __init__(
@@ -107,7 +106,6 @@ class ResBlock(nn.Module):
         dims: int = 2,
         embedding: int | None = None,
         heads: int | None = None,
-        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         convolution: type[nn.Conv1d] | type[nn.Conv2d] = nn.Conv2d if dims == 2 else nn.Conv1d
@@ -115,7 +113,6 @@ class ResBlock(nn.Module):
         self.conv1 = convolution(channels, out_channels, 3, padding=1)
         self.embed = None if embedding is None else zero_init(nn.Linear(embedding, out_channels))
         self.norm2 = group_norm(out_channels)
-        self.dropout = nn.Dropout(dropout)
         self.conv2 = zero_init(convolution(out_channels, out_channels, 3, padding=1))
         self.skip = nn.Identity() if channels == out_channels else convolution(channels, out_channels, 1)
         self.attention = nn.Identity() if heads is None else FrequencyAttention(out_channels, heads)
@@ -125,7 +122,7 @@ class ResBlock(nn.Module):
         if self.embed is not None:
             shift = self.embed(embedding)
             h = h + shift.view(*shift.shape, *[1] * (h.ndim - 2))
-        h = self.conv2(self.dropout(functional.silu(self.norm2(h))))
+        h = self.conv2(functional.silu(self.norm2(h)))
         return self.attention(h + self.skip(x))
 
 

@@ -26,7 +26,7 @@ class Encoder(nn.Module):
         self.conv_in = nn.Conv2d(channels, widths[0], 3, padding=1)
         self.bin_gain = nn.Parameter(torch.ones(bins, 1))
         self.blocks = nn.ModuleList(
-            ResBlock(c_in, c_out, heads=sizes.heads if attention else None, dropout=sizes.dropout)
+            ResBlock(c_in, c_out, heads=sizes.heads if attention else None)
             for c_in, c_out, attention in zip(inputs, widths, sizes.attention, strict=True)
         )
         self.downsamples = nn.ModuleList(
@@ -36,10 +36,7 @@ class Encoder(nn.Module):
         self.norm_map = group_norm(widths[-1])
         self.conv_flat = nn.Conv1d(widths[-1] * sizes.coarsest_bins(bins), sizes.bottleneck, 1)
         self.bottleneck = nn.Sequential(
-            *(
-                ResBlock(sizes.bottleneck, sizes.bottleneck, dims=1, dropout=sizes.dropout)
-                for _ in range(sizes.bottleneck_blocks)
-            )
+            *(ResBlock(sizes.bottleneck, sizes.bottleneck, dims=1) for _ in range(sizes.bottleneck_blocks))
         )
         self.norm_out = group_norm(sizes.bottleneck)
         self.conv_out = nn.Conv1d(sizes.bottleneck, sizes.latents, 1)

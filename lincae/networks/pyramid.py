@@ -25,14 +25,11 @@ class Pyramid(nn.Module):
         self.bins = sizes.coarsest_bins(bins)
         self.conv_in = nn.Conv1d(sizes.latents, sizes.bottleneck, 1)
         self.bottleneck = nn.Sequential(
-            *(
-                ResBlock(sizes.bottleneck, sizes.bottleneck, dims=1, dropout=sizes.dropout)
-                for _ in range(sizes.bottleneck_blocks)
-            )
+            *(ResBlock(sizes.bottleneck, sizes.bottleneck, dims=1) for _ in range(sizes.bottleneck_blocks))
         )
         self.conv_flat = nn.Conv1d(sizes.bottleneck, widths[-1] * self.bins, 1)
         self.blocks = nn.ModuleList(
-            ResBlock(width, width, heads=sizes.heads if attention else None, dropout=sizes.dropout)
+            ResBlock(width, width, heads=sizes.heads if attention else None)
             for width, attention in zip(widths, sizes.attention, strict=True)
         )
         self.upsamples = nn.ModuleList(

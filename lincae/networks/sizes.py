@@ -19,11 +19,10 @@ class NetworkSizes:
         bottleneck: channels of the 1-D stage between latents and maps.
         bottleneck_blocks: residual blocks in that stage, on either side.
         unet_blocks: residual blocks per level and direction in the UNet; encoder and pyramid have one per level.
-        embedding: features of the noise-level embedding; even.
-        dropout: in every residual block, before its last convolution.
+        embedding: features of the noise-level embedding; even, 4 or more.
 
     Raises:
-        ValueError: if the lists disagree on the number of levels.
+        ValueError: if the lists disagree on the number of levels, or the embedding has no such size.
     """
 
     widths: tuple[int, ...] = (64, 128, 256, 256, 256)
@@ -35,7 +34,6 @@ class NetworkSizes:
     bottleneck_blocks: int = 4
     unet_blocks: int = 2
     embedding: int = 256
-    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         levels = len(self.widths)
@@ -44,6 +42,8 @@ class NetworkSizes:
                 f"{levels} widths need {levels} attention flags and {levels - 1} strides, "
                 f"got {len(self.attention)} and {len(self.strides)}"
             )
+        if self.embedding % 2 or self.embedding < 4:
+            raise ValueError(f"embedding must be even and 4 or more, got {self.embedding}")
 
     @property
     def levels(self) -> int:

@@ -20,6 +20,36 @@ class CrossConnections(NamedTuple):
     out: Tensor
 
 
+class CrossConnect(nn.Module):
+    """The pyramid's maps through a 1x1 convolution for each block of the UNet.
+
+    They do not depend on the noise, so one call serves the student and the teacher of a training step, and every step
+    of a sampler.
+    """
+
+    def __init__(self, sizes: NetworkSizes) -> None:
+        super().__init__()
+        widths = sizes.widths
+        self.level_of_block = levels_of_blocks(sizes)
+        self.down = nn.ModuleList(nn.Conv2d(widths[i], widths[i], 1) for i in self.level_of_block)
+        self.up = nn.ModuleList(nn.Conv2d(widths[i], widths[i], 1) for i in self.level_of_block)
+        self.out = nn.Conv2d(widths[0], widths[0], 1)
+
+    def forward(self, pyramid: list[Tensor]) -> CrossConnections:
+        """Maps (N, C_i, F_i, L_i), finest first -> what `UNet.forward` takes."""
+        maps = [pyramid[level] for level in self.level_of_block]
+        return CrossConnections(
+            down=[conv(m) for conv, m in zip(self.down, maps, strict=True)],
+            up=[conv(m) for conv, m in zip(self.up, maps, strict=True)],
+            out=self.out(pyramid[0]),
+        )
+
+
+def levels_of_blocks(sizes: NetworkSizes) -> list[int]:
+    """The level of each block on the UNet's way down, finest first; the way up mirrors it."""
+    return [level for level in range(sizes.levels) for _ in range(sizes.unet_blocks)]
+
+
 class UNet(nn.Module):
     """Predicts from a noisy, scaled spectrogram; starts out predicting zero.
 
@@ -32,40 +62,25 @@ class UNet(nn.Module):
         super().__init__()
         widths = sizes.widths
         self.features = sizes.embedding
-        self.level_of_block = [level for level in range(sizes.levels) for _ in range(sizes.unet_blocks)]
+        self.level_of_block = levels_of_blocks(sizes)
 
         def blocks() -> nn.ModuleList:
             heads = [sizes.heads if attention else None for attention in sizes.attention]
             return nn.ModuleList(
-                ResBlock(widths[i], widths[i], embedding=sizes.embedding, heads=heads[i], dropout=sizes.dropout)
-                for i in self.level_of_block
+                ResBlock(widths[i], widths[i], embedding=sizes.embedding, heads=heads[i]) for i in self.level_of_block
             )
-
-        def connections() -> nn.ModuleList:
-            return nn.ModuleList(nn.Conv2d(widths[i], widths[i], 1) for i in self.level_of_block)
 
         self.embedding = mlp(sizes.embedding)
         self.scale_in = mlp(sizes.embedding, bins)
         self.scale_out = mlp(sizes.embedding, bins)
         self.conv_in = nn.Conv2d(channels, widths[0], 3, padding=1)
-        self.down, self.connect_down = blocks(), connections()
-        self.up, self.connect_up = blocks(), connections()
-        self.connect_out = nn.Conv2d(widths[0], widths[0], 1)
+        self.down, self.up = blocks(), blocks()
+        self.connect = CrossConnect(sizes)
         steps = list(zip(widths[:-1], widths[1:], sizes.strides, strict=True))
         self.downsamples = nn.ModuleList(Downsample(fine, coarse, stride) for fine, coarse, stride in steps)
         self.upsamples = nn.ModuleList(Upsample(coarse, fine, stride) for fine, coarse, stride in steps)
         self.norm_out = group_norm(widths[0])
         self.conv_out = zero_init(nn.Conv2d(widths[0], channels, 3, padding=1))
-
-    def connect(self, pyramid: list[Tensor]) -> CrossConnections:
-        """The pyramid's maps through their 1x1 convolutions. They do not depend on the noise, so one call serves both
-        the student and the teacher of a training step, and every step of a sampler."""
-        maps = [pyramid[level] for level in self.level_of_block]
-        return CrossConnections(
-            down=[conv(m) for conv, m in zip(self.connect_down, maps, strict=True)],
-            up=[conv(m) for conv, m in zip(self.connect_up, maps, strict=True)],
-            out=self.connect_out(pyramid[0]),
-        )
 
     def forward(self, x: Tensor, log_sigma: Tensor, connections: CrossConnections) -> Tensor:
         """One prediction.

@@ -336,12 +336,12 @@ def test_a_folder_or_weighted_corpora_and_mixes_can_be_configured(tmp_path):
 
 def test_synthetic_audio_is_written_once_and_trained_on(tmp_path):
     settings = SETTINGS | {"sample_rate": 8_000, "validation_clips": 4}
-    data = SyntheticDataModule(str(tmp_path), 6, 0.5, 2, 0.5, holdout=0.2, **settings)
+    data = SyntheticDataModule(None, str(tmp_path), 6, 0.5, 2, 0.5, **settings)
     fit(data, max_steps=1)
     written = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.wav")}
     assert len(written) == 6 + 2 * 5
     assert set(data.stems) == {"drums", "bass", "other", "vocals"}
-    other = SyntheticDataModule(str(tmp_path), 6, 0.5, 2, 0.5, holdout=0.2, **settings)
+    other = SyntheticDataModule(None, str(tmp_path), 6, 0.5, 2, 0.5, **settings)
     other.prepare_data()
     assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.wav")} == written
     for data in parse("--data=datamodules.synthetic_data.SyntheticDataModule", "--data.clip_count=7", "--data.seed=2"):

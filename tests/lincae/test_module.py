@@ -406,9 +406,10 @@ def test_averages_that_make_no_sense_are_refused(settings):
 # --------------------------------------------------------------------------------------------------------------- resume
 
 
-@pytest.mark.parametrize("stop", [20, 25], ids=["between epochs", "inside an epoch"])
-def test_a_resumed_run_is_the_run_that_was_never_stopped(tmp_path, stop):
-    settings = {"max_steps": 40, "max_epochs": -1}
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("stop", [20, 23], ids=["between epochs", "inside an epoch"])
+def test_a_resumed_run_is_the_run_that_was_never_stopped(tmp_path, stop, accumulate):
+    settings = {"max_steps": 40, "max_epochs": -1, "accumulate_grad_batches": accumulate}
     adam = lambda parameters: torch.optim.RAdam(parameters, lr=0.05)  # noqa: E731
     augmentations = [Gain(), PeakLimit()]
 
@@ -418,14 +419,14 @@ def test_a_resumed_run_is_the_run_that_was_never_stopped(tmp_path, stop):
     first, _, _ = fit(
         tmp_path, *augmentations, StopAfter(stop), Checkpoints(), module=make_module(optimizer=adam), **settings
     )
-    assert len(first.weights) == stop
+    assert len(first.weights) == stop * accumulate
     recorder, module = Recorder(), make_module(optimizer=adam)
     trainer = make_trainer(tmp_path, *augmentations, recorder, **settings)
     trainer.fit(module, Data(), ckpt_path=tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
     checkpoint = saved(trainer, tmp_path)
 
     assert trainer.global_step == 40
-    assert len(recorder.losses) == 40 - stop
+    assert len(recorder.losses) == (40 - stop) * accumulate
     torch.testing.assert_close(first.weights + recorder.weights, whole.weights)
     assert first.losses + recorder.losses == pytest.approx(whole.losses)
     for name in ("train/learning_rate", "train/gain_low", "train/gain_high", "train/ema_updates", "train/capped_rows"):

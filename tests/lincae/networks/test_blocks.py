@@ -90,16 +90,6 @@ def test_residual_block_formula(normal, awaken, dims, convolve):
     torch.testing.assert_close(block(x, e), expected)
 
 
-def test_dropout_sits_before_the_last_convolution(normal, awaken):
-    x = normal(1, 8, 6, 5)
-    block = awaken(ResBlock(8, 8, dropout=1.0))
-    expected = x + block.conv2.bias[:, None, None]
-    torch.testing.assert_close(block.train()(x), expected)
-    without = ResBlock(8, 8)
-    without.load_state_dict(block.state_dict())
-    torch.testing.assert_close(block.eval()(x), without(x), rtol=0, atol=0)
-
-
 class TestFrequencyAttention:
     @pytest.fixture
     def attention(self, awaken):

@@ -1,0 +1,307 @@
+"""`lincae demo`: trains four tiny autoencoders on synthetic audio and shows what implicit linearity changes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import soundfile
+import torch
+import yaml
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from lincae.checkpoint import load_autoencoder
+from lincae.report.plots import plot_training
+from lincae.report.runs import History, last_curve, last_figures, read_history
+from lincae.report.sounds import latent_arithmetic, write_sounds
+from lincae.report.tables import comparison
+
+Figures = dict[str, dict[str, float]]
+
+BASELINE = ("--callbacks.gain=null", "--callbacks.materialize=callbacks.Materialize")
+RUNS = {
+    "lin-cae": ("demo.yaml", ()),
+    "baseline": ("demo.yaml", BASELINE),
+    "deterministic": ("demo-deterministic.yaml", ()),
+    "deterministic-baseline": ("demo-deterministic.yaml", BASELINE),
+}
+"""Model -> configuration and what the command line changes in it: the callbacks alone."""
+
+ROWS = [
+    ("reconstruction/mss", "reconstruction MSS ↓"),
+    ("shuffled/mss", "  with another clip's latents"),
+    ("reconstruction/si_sdr", "reconstruction SI-SDR, dB ↑"),
+    ("decoder/homogeneity_snr", "decoder homogeneity SNR, dB ↑"),
+    ("decoder/homogeneity_mss", "decoder homogeneity MSS ↓"),
+    ("encoder/homogeneity_error", "encoder homogeneity error ↓"),
+    ("decoder/additivity_mss", "decoded sum against the mix, MSS ↓"),
+    ("decoder/additivity_sum_snr", "decoded sum against sum of decodes, SNR ↑"),
+    ("encoder/additivity_error", "encoder additivity error ↓"),
+    ("separation/mss", "separation by subtraction, MSS ↓"),
+    ("separation/si_sdr", "separation by subtraction, SI-SDR, dB ↑"),
+]
+TRAINING_PANELS = [
+    ("reconstruction/mss", "reconstruction MSS"),
+    ("decoder/homogeneity_snr", "decoder homogeneity SNR, dB"),
+    ("decoder/additivity_mss", "decoded sum against the mix, MSS"),
+    ("encoder/homogeneity_error", "encoder homogeneity error"),
+    ("encoder/additivity_error", "encoder additivity error"),
+]
+GAIN_PANELS = [
+    ("decoder/homogeneity_snr", "decoder homogeneity SNR, dB"),
+    ("decoder/homogeneity_mss", "decoder homogeneity MSS"),
+    ("encoder/homogeneity_error", "encoder homogeneity error"),
+]
+CAVEAT = """\
+What this shows: trained on the same clips for as many steps, from the same weights and under configurations that \
+differ in the callbacks alone, the models of the lin columns have a latent space in which volume and mixing are \
+arithmetic, at the baseline's quality of reconstruction.
+What it does not show: good sound. The models are tiny, work at 16 kHz and train for minutes. The consistency models \
+learn the spectral envelope, not the phase, which comes from their noise: judge those by MSS, not by SI-SDR."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One promise of the demo.
+
+    Attributes:
+        text: what is promised, with the figures.
+        holds: whether it does.
+    """
+
+    text: str
+    holds: bool
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Train, compare, and leave the results in a folder; exits 1 if a run fails or the pattern does not show."""
+    parser = argparse.ArgumentParser(prog="lincae demo", description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path("runs/demo"), help="folder of the results")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="repeat the whole for each seed")
+    parser.add_argument("--data", type=Path, help="a folder of your own audio, instead of synthetic audio")
+    parser.add_argument("overrides", nargs="*", metavar="--KEY=VALUE", help="passed to every training, after a --")
+    options = parser.parse_args(arguments)
+    console = Console()
+    results = []
+    for seed in options.seeds:
+        folder = options.output if len(options.seeds) == 1 else options.output / f"seed-{seed}"
+        results.append(demonstrate(folder, seed, options.data, options.overrides, console))
+    if len(results) > 1:
+        console.print(comparison(spread([figures for figures, _ in results]), ROWS, f"mean of {len(results)} seeds"))
+    if options.data is None and not all(check.holds for _, checks in results for check in checks):
+        raise SystemExit(1)
+
+
+def demonstrate(
+    folder: Path, seed: int, data: Path | None, overrides: Sequence[str], console: Console
+) -> tuple[Figures, list[Check]]:
+    """One demonstration: four trainings, table, picture, sounds and `results.json`."""
+    start = time.monotonic()
+    keep_earlier(folder, console)
+    train_all(folder.resolve(), seed, data, overrides, console)
+    histories = {name: read_history(folder / name / "csv" / "version_0" / "metrics.csv") for name in RUNS}
+    figures = {name: last_figures(history) for name, history in histories.items()}
+    checks = consistency_checks(figures) + deterministic_checks(figures)
+
+    write_pictures(histories, folder)
+    write_all_sounds(folder)
+    write_json(folder / "results.json", seed, histories, figures, checks, time.monotonic() - start)
+    console.print(comparison(figures, ROWS))
+    console.print(CAVEAT, soft_wrap=True)
+    for check in checks:
+        console.print(f"[{'green' if check.holds else 'red'}]{'yes' if check.holds else 'NO '}[/] {check.text}")
+    console.print(f"{time.monotonic() - start:.0f} s. Results, picture and sounds are in {folder}", soft_wrap=True)
+    return figures, checks
+
+
+def keep_earlier(folder: Path, console: Console) -> None:
+    """Move the results of an earlier demonstration aside."""
+    if folder.exists():
+        number = next(n for n in range(1, 10_000) if not folder.with_name(f"{folder.name}-{n}").exists())
+        aside = folder.with_name(f"{folder.name}-{number}")
+        folder.rename(aside)
+        console.print(f"earlier results are kept in {aside}")
+    folder.mkdir(parents=True)
+
+
+def train_all(folder: Path, seed: int, data: Path | None, overrides: Sequence[str], console: Console) -> None:
+    """Run the trainings two at a time, one core each, behind one progress bar per model."""
+    extra = [f"--seed_everything={seed}", f"--data.seed={seed}", f"--data.root={folder.parent / 'data'}"]
+    extra += [f"--data.train={data.resolve()}"] if data else []
+    waiting = [Training(name, folder / name, [*RUNS[name][1], *extra, *overrides]) for name in RUNS]
+    running: list[Training] = []
+    columns = (TextColumn("{task.description:24}"), BarColumn(), TextColumn("{task.fields[state]}"))
+    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+        tasks = {t.name: progress.add_task(t.name, total=None, state="waiting") for t in waiting}
+        try:
+            while waiting or running:
+                while waiting and len(running) < 2:
+                    running.append(waiting.pop(0).start(RUNS))
+                time.sleep(0.5)
+                for training in list(running):
+                    if training.update(progress, tasks[training.name]):
+                        running.remove(training)
+        finally:
+            for training in running:
+                training.process.kill()
+    for first, second in (("lin-cae", "baseline"), ("deterministic", "deterministic-baseline")):
+        assert_same_but_callbacks(folder / first / "config.yaml", folder / second / "config.yaml")
+
+
+class Training:
+    """One `lincae fit` in a process and a folder of its own.
+
+    Attributes:
+        name: of the model.
+        folder: of the run.
+        process: once started.
+    """
+
+    process: subprocess.Popen
+
+    def __init__(self, name: str, folder: Path, arguments: Sequence[str]) -> None:
+        self.name, self.folder, self.arguments = name, folder, arguments
+
+    def start(self, runs: dict[str, Any]) -> Training:
+        """Start in the run's folder, so that both configurations of a pair name the same one: `.`."""
+        self.folder.mkdir()
+        command = [sys.executable, "-m", "lincae.cli.main", "fit", "--config", runs[self.name][0], *self.arguments]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        with (self.folder / "log.txt").open("w") as log:
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, env=environment, stdout=log, stderr=subprocess.STDOUT
+            )
+        return self
+
+    def update(self, progress: Progress, task: TaskID) -> bool:
+        """Show how far it is; True once it has ended.
+
+        Raises:
+            SystemExit: if it failed, with the end of its log.
+        """
+        ended = self.process.poll() is not None
+        if ended and self.process.returncode:
+            tail = (self.folder / "log.txt").read_text()[-3000:]
+            raise SystemExit(
+                f"{tail}\nerror: training {self.name} failed; all of its output is in {self.folder}/log.txt"
+            )
+        total, step, loss = self._state()
+        state = f"step {step}/{total}  loss {loss:.3f}" if step else "starting"
+        progress.update(task, total=total, completed=step, state=state)
+        return ended
+
+    def _state(self) -> tuple[int | None, int, float]:
+        try:
+            total = yaml.safe_load((self.folder / "config.yaml").read_text())["trainer"]["max_steps"]
+            losses = read_history(self.folder / "csv" / "version_0" / "metrics.csv")["train/loss"]
+        except (FileNotFoundError, KeyError):  # not written yet
+            return None, 0, 0.0
+        return total, *losses[-1]
+
+
+def assert_same_but_callbacks(first: Path, second: Path) -> None:
+    """Both resolved configurations must be equal without their callbacks, or the comparison would not be fair."""
+    one, two = (yaml.safe_load(path.read_text()) for path in (first, second))
+    if one.pop("callbacks") == two.pop("callbacks") or one != two:
+        raise SystemExit(f"error: {first} and {second} must differ in callbacks, and in nothing else")
+
+
+def consistency_checks(figures: Figures) -> list[Check]:
+    """The paper's pattern on the two consistency autoencoders."""
+    lin, base = figures["lin-cae"], figures["baseline"]
+    mss, shuffled = "reconstruction/mss", "shuffled/mss"
+    apart = abs(lin[mss] - base[mss]) / min(lin[mss], base[mss])
+    worst = max(model[mss] / model[shuffled] for model in (lin, base))
+    gain = lin["decoder/homogeneity_snr"] - base["decoder/homogeneity_snr"]
+    ratios = [model["decoder/additivity_mss"] / model[mss] for model in (lin, base)]
+    return [
+        Check(f"consistency: reconstruction MSS within 15 % of each other ({apart:.0%})", apart <= 0.15),
+        Check(f"consistency: it is at least 15 % below another clip's ({1 - worst:.0%})", worst <= 0.85),
+        Check(f"consistency: decoder homogeneity at least 6 dB better ({gain:+.1f} dB)", gain >= 6),
+        Check(
+            f"consistency: the decoded sum scores at most 1.15 times a reconstruction ({ratios[0]:.2f}), "
+            f"the baseline's clearly more ({ratios[1]:.2f})",
+            ratios[0] <= 1.15 < ratios[1],
+        ),
+        encoder_check("consistency", lin, base),
+    ]
+
+
+def deterministic_checks(figures: Figures) -> list[Check]:
+    """The same pattern on the two deterministic autoencoders."""
+    lin, base = figures["deterministic"], figures["deterministic-baseline"]
+    gain, additivity, apart = (
+        lin[figure] - base[figure]
+        for figure in ("decoder/homogeneity_snr", "decoder/additivity_sum_snr", "reconstruction/si_sdr")
+    )
+    return [
+        Check(f"deterministic: decoder homogeneity at least 10 dB better ({gain:+.1f} dB)", gain >= 10),
+        Check(f"deterministic: decoded sums at least 1 dB nearer to sums ({additivity:+.1f} dB)", additivity >= 1),
+        Check(f"deterministic: reconstruction SI-SDR within 3 dB ({apart:+.1f} dB)", abs(apart) <= 3),
+        encoder_check("deterministic", lin, base),
+    ]
+
+
+def encoder_check(kind: str, lin: dict[str, float], base: dict[str, float]) -> Check:
+    """Encoder linearity emerges, although nothing asks for it."""
+    names = ("encoder/homogeneity_error", "encoder/additivity_error")
+    shown = ", ".join(f"{lin[name]:.2f} against {base[name]:.2f}" for name in names)
+    return Check(f"{kind}: both encoder errors lower ({shown})", all(lin[name] < base[name] for name in names))
+
+
+def write_pictures(histories: dict[str, History], folder: Path) -> None:
+    for kind, names in (("consistency", ("lin-cae", "baseline")), ("deterministic", tuple(RUNS)[2:])):
+        shown = {name: histories[name] for name in names}
+        plot_training(shown, TRAINING_PANELS, GAIN_PANELS, folder / f"curves-{kind}.png")
+
+
+def write_all_sounds(folder: Path) -> None:
+    """The first validation track through each model, or nothing where the data has no tracks."""
+    for name in RUNS:
+        config = yaml.safe_load((folder / name / "config.yaml").read_text())["data"]["init_args"]
+        tracks = sorted(
+            Path(config["root"]).glob(f"tracks_{config['track_count']}x*_seed{config['corpus_seed']}/track*")
+        )
+        if config["train"] is not None or not tracks:
+            return
+        stems = {
+            path.stem: torch.from_numpy(soundfile.read(path, dtype="float32")[0])
+            for path in sorted(tracks[0].glob("*.wav"))
+            if path.stem != "mixture"
+        }
+        autoencoder = load_autoencoder(folder / name / "checkpoints" / "last.ckpt")
+        write_sounds(latent_arithmetic(autoencoder, stems), autoencoder.sample_rate, folder / name / "sounds")
+
+
+def write_json(
+    path: Path, seed: int, histories: dict[str, History], figures: Figures, checks: list[Check], seconds: float
+) -> None:
+    """Everything a program may want to read: figures by model, curves over gains, checks."""
+    results = {
+        "models": figures,
+        "curves": {
+            name: {figure: last_curve(history, figure) for figure, _ in GAIN_PANELS}
+            for name, history in histories.items()
+        },
+        "checks": [{"text": check.text, "holds": check.holds} for check in checks],
+        "protocol": {"seed": seed, "seconds": round(seconds), "torch": torch.__version__},
+    }
+    path.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+
+
+def spread(results: list[Figures]) -> Figures:
+    """The mean over seeds of every figure."""
+    return {
+        name: {figure: statistics.mean(result[name][figure] for result in results) for figure, _ in ROWS}
+        for name in RUNS
+    }

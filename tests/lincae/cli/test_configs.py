@@ -1,0 +1,97 @@
+"""Configurations: found by name, laid over one another, and each variant what it says."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lincae.cli.configs import CONFIGS, find_config, load_config, overlay
+
+
+def flat(config: dict, prefix: str = "") -> dict[str, object]:
+    """Dotted key -> value, for the leaves of a nested mapping."""
+    leaves: dict[str, object] = {}
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        leaves |= flat(value, f"{name}.") if isinstance(value, dict) and value else {name: value}
+    return leaves
+
+
+def test_overlay_merges_keys_and_replaces_other_classes():
+    base = {"a": 1, "part": {"class_path": "A", "init_args": {"x": 1, "y": 2}}, "list": [1, 2]}
+    assert overlay(base, {"part": {"init_args": {"x": 3}}, "list": [3]}) == {
+        "a": 1,
+        "part": {"class_path": "A", "init_args": {"x": 3, "y": 2}},
+        "list": [3],
+    }
+    assert overlay(base, {"part": {"class_path": "B"}})["part"] == {"class_path": "B"}
+    assert overlay(base, {"part": None})["part"] is None
+    assert base["part"]["init_args"]["x"] == 1
+
+
+def test_names_are_looked_up_here_and_then_in_the_project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_config("lincae.yaml") == CONFIGS / "lincae.yaml"
+    assert find_config("lincae") == CONFIGS / "lincae.yaml"
+    (tmp_path / "lincae.yaml").write_text("a: 1")
+    assert load_config(find_config("lincae.yaml")) == {"a": 1}
+    with pytest.raises(FileNotFoundError, match=r"'lincea'.*lincae\.yaml"):
+        find_config("lincea")
+
+
+def test_an_overlay_beside_a_users_file_extends_the_projects(tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("extends: lincae.yaml\ntrainer: {max_steps: 7}")
+    config = load_config(mine)
+    assert config["trainer"]["max_steps"] == 7
+    assert config["trainer"]["precision"] == "bf16-mixed"
+
+
+CHANGES = {
+    "lincae-2.yaml": {"model.init_args.gain_schedule.anneal": False},
+    "music2latent.yaml": {"callbacks.gain": None, "callbacks.materialize.class_path": "callbacks.Materialize"},
+    "without-additivity.yaml": {"data.init_args.mixes.class_path": "lincae.mixing.PlainClips"},
+    "without-homogeneity.yaml": {"callbacks.gain": None},
+    "segment-2s.yaml": {"data.init_args.samples": 87552},
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_variant_changes_what_it_is_named_after_and_nothing_else(name):
+    names = {"trainer.default_root_dir", "trainer.logger.init_args.name"}
+    base, variant = flat(load_config(CONFIGS / "lincae.yaml")), flat(load_config(CONFIGS / name))
+    added = {key: value for key, value in variant.items() if base.get(key, ...) != value and key not in names}
+    assert added == CHANGES[name]
+    replaced = tuple(key.removesuffix(".class_path") for key in CHANGES[name])
+    assert all(key.startswith(replaced) for key in base.keys() - variant.keys())
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_configuration_of_a_training_is_understood(path, fit, tmp_path):
+    if path.name == "sweep.yaml":
+        pytest.skip("a search space, not a training: see test_sweep.py")
+    done = fit("--print_config", config=path.name)
+    assert yaml.safe_load(done.stdout)["model"]["class_path"] == "lincae.module.ImplicitLinearity"
+
+
+def test_the_default_configuration_is_the_papers():
+    config = flat(load_config(CONFIGS / "lincae.yaml"))
+    expected = {
+        "trainer.precision": "bf16-mixed",
+        "trainer.accelerator": "auto",
+        "trainer.max_steps": 800_000,
+        "data.init_args.steps_per_epoch": 25_000,
+        "data.init_args.batch_size": 20,
+        "data.init_args.samples": 34_304,
+        "callbacks.gain.init_args.probability": 0.8,
+        "model.init_args.gain_schedule.high": 3.0,
+        "model.init_args.optimizer.class_path": "torch.optim.RAdam",
+    }
+    assert {key: config[key] for key in expected} == expected
+
+
+def test_a_broken_configuration_is_named(fit, tmp_path):
+    Path(tmp_path / "bad.yaml").write_text("- a\n- b\n")
+    done = fit(config="bad.yaml", check=False)
+    assert done.returncode == 2
+    assert "bad.yaml does not hold a YAML mapping" in done.stderr
