@@ -5,6 +5,7 @@ from callbacks.audio import AudioSamples
 from callbacks.augmentation import Augmentation, Stage
 from callbacks.checkpoints import Checkpoints
 from callbacks.figures import Figures
+from callbacks.finite_loss import FiniteLoss
 from callbacks.gain import Gain
 from callbacks.homogeneity import HomogeneityFigures
 from callbacks.k_sources import KSources
@@ -24,6 +25,7 @@ __all__ = [
     "Augmentation",
     "Checkpoints",
     "Figures",
+    "FiniteLoss",
     "Gain",
     "HomogeneityFigures",
     "KSources",

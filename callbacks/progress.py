@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from lightning.pytorch.callbacks import TQDMProgressBar
-from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
 
 class Progress(TQDMProgressBar):
-    """One bar per epoch, named by the epoch and, where known, how many there will be; loss and clips per second in it.
+    """One bar per epoch, with the steps taken and planned, the loss and the clips per second.
 
     Args:
         refresh_rate: batches between updates of the bar.
@@ -15,11 +14,6 @@ class Progress(TQDMProgressBar):
 
     def __init__(self, refresh_rate: int = 10) -> None:
         super().__init__(refresh_rate=refresh_rate)
-
-    def init_train_tqdm(self) -> Tqdm:
-        bar = super().init_train_tqdm()
-        bar.dynamic_ncols = True
-        return bar
 
     def get_metrics(self, trainer, pl_module) -> dict[str, int | str | float | dict[str, float]]:
         """Step, loss and clips per second, without the names of their groups."""

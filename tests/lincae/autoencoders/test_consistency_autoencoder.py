@@ -175,7 +175,9 @@ def test_silent_rows_have_finite_gradients(model):
 
 
 def test_frames_must_fill_whole_latents(model, condition, normal):
-    with pytest.raises(ValueError, match="1280 samples are 17 STFT frames, not a multiple of the latents' time stride 8"):
+    with pytest.raises(
+        ValueError, match="1280 samples are 17 STFT frames, not a multiple .* stride 8"
+    ):
         model.training_loss(condition, normal(4, 1280), PROGRESS, DRAWS)
 
 
