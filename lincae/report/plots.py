@@ -37,6 +37,8 @@ def plot_training(
             points = {gain: value for gain, value in last_curve(history, figure).items() if gain != 1}
             axis.plot(list(points), list(points.values()), marker="o", markersize=3, color=colour, label=name)
         axis.set(xlabel="gain", ylabel=label, xscale="log")
+        axis.set_xticks(list(points), [f"{gain:g}" for gain in points], minor=False)
+        axis.minorticks_off()
     for axis in axes[len(figures) + len(curves) :]:
         axis.set_axis_off()
     for axis in axes[: len(figures) + len(curves)]:

@@ -175,9 +175,7 @@ def test_silent_rows_have_finite_gradients(model):
 
 
 def test_frames_must_fill_whole_latents(model, condition, normal):
-    with pytest.raises(
-        ValueError, match="1280 samples are 17 STFT frames, not a multiple .* stride 8"
-    ):
+    with pytest.raises(ValueError, match=r"1280 samples are 17 STFT frames, not a multiple .* stride 8"):
         model.training_loss(condition, normal(4, 1280), PROGRESS, DRAWS)
 
 
