@@ -38,7 +38,6 @@ class FiniteLoss(Callback):
         step = -1 if self._first is None else int(self._first)
         if step >= 0:
             raise RuntimeError(
-                f"the loss of step {step} is not finite. Earlier checkpoints in {trainer.default_root_dir} are whole: "
-                "resume from one with a lower learning rate or gradient clipping, or with --callbacks.stop="
-                f"callbacks.StopAfter --callbacks.stop.steps={step - 1} to look at the state before it"
+                f"the loss of step {step} is not finite. Checkpoints in {trainer.default_root_dir} are older; "
+                "resuming from one repeats what happened. Try a lower learning rate, or --trainer.gradient_clip_val"
             )

@@ -136,6 +136,10 @@ class ImplicitLinearity(LightningModule):
             for network in self.autoencoder.networks():
                 network.compile()
 
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        # Lightning counts the steps of the log apart from its optimiser steps, and one too many after a resume.
+        self.trainer.fit_loop.epoch_loop._batches_that_stepped = self.global_step
+
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
         self.log("train/gradient_norm", torch.nn.utils.get_total_norm(gradients))

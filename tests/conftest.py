@@ -38,7 +38,8 @@ def fit(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
 
     def run(*arguments: str, config: str = str(TINY), check: bool = True, **environment: str):
         command = [sys.executable, "-m", "lincae.cli.main", "fit", "--config", config, *arguments]
-        env = {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_SILENT": "true", **environment}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+        env = {**inherited, "OMP_NUM_THREADS": "1", "WANDB_SILENT": "true", **environment}
         done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=600, check=False)
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")

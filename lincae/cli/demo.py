@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -221,7 +222,7 @@ class Training:
         try:
             total = yaml.safe_load((self.folder / "config.yaml").read_text())["trainer"]["max_steps"]
             losses = read_history(self.folder / "csv" / "version_0" / "metrics.csv")["train/loss"]
-        except (FileNotFoundError, KeyError):  # not written yet
+        except (FileNotFoundError, KeyError, TypeError, ValueError):  # not written yet, or only in part
             return None, 0, 0.0
         return total, *losses[-1]
 
@@ -305,15 +306,23 @@ def write_json(
 ) -> None:
     """Everything a program may want to read: figures by model, curves over gains, checks."""
     results = {
-        "models": figures,
+        "models": {name: {key: finite(value) for key, value in model.items()} for name, model in figures.items()},
         "curves": {
-            name: {figure: last_curve(history, figure) for figure, _ in GAIN_PANELS}
+            name: {
+                figure: {gain: finite(value) for gain, value in last_curve(history, figure).items()}
+                for figure, _ in GAIN_PANELS
+            }
             for name, history in histories.items()
         },
         "checks": [{"text": check.text, "holds": check.holds} for check in checks],
         "protocol": {"seed": seed, "seconds": round(seconds), "torch": torch.__version__},
     }
-    path.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    path.write_text(json.dumps(results, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def finite(value: float) -> float | None:
+    """The value, or None for a figure that no clip has: JSON knows no NaN."""
+    return value if math.isfinite(value) else None
 
 
 def mean_figures(results: list[Figures]) -> Figures:

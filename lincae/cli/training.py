@@ -53,7 +53,7 @@ class TrainingCLI(LightningCLI):
     """Callbacks are a mapping from names, so that the command line can change, add and switch them off one by one."""
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
-        parser = self.parser_class(**kwargs)
+        parser = self.parser_class(allow_abbrev=False, **kwargs)  # a misspelt key must not pass as an abbreviation
         parser.add_argument(
             "-c", "--config", action=ConfigFile, help="A configuration file, or the name of one in configs/."
         )
@@ -136,7 +136,8 @@ def prepare_wandb(config: Any) -> None:
                 logger.init_args.id = stored["wandb_id"]
                 logger.init_args.resume = "allow"
         if not logger.init_args.offline and wandb_has_no_key():
-            os.environ["WANDB_MODE"] = "offline"
+            logger.init_args.offline = True
+            logger.init_args.mode = "offline"  # W&B reads its environment only once, and has done so by now
             warn_offline(folder)
 
 
@@ -146,7 +147,7 @@ def wandb_has_no_key() -> bool:
         return False
     import wandb
 
-    return wandb.api.api_key is None
+    return not wandb.login(prompt=False)
 
 
 @rank_zero_only

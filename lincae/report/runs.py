@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 History = dict[str, list[tuple[int, float]]]
@@ -32,7 +33,7 @@ def last_figures(history: History) -> dict[str, float]:
     return {
         name.removeprefix("val/"): values[-1][1]
         for name, values in history.items()
-        if name.startswith("val/") and "/a" not in name.rsplit("_", 1)[-1]
+        if name.startswith("val/") and not re.search(r"/a\d", name)
     }
 
 
