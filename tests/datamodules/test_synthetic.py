@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from datamodules import synthetic
-from datamodules.synthetic import STEMS, Song, Struck, Sustained, bank, clip, track, write_clips, write_tracks
+from datamodules import synthesis, synthetic
+from datamodules.synthesis import Song, Struck, Sustained
+from datamodules.synthetic import STEMS, bank, clip, track, write_clips, write_tracks
 
 RATE = 16000
-FAMILIES = [synthetic.pitched, synthetic.plucked, synthetic.percussive, synthetic.voice]
+FAMILIES = [synthesis.pitched, synthesis.plucked, synthesis.percussive, synthesis.voice]
 
 
 def power_spectrum(sound):
@@ -48,7 +49,7 @@ def test_tone_is_a_sum_of_sines():
         (weight * (brightness * np.exp(2j * np.pi * turns)) ** harmonic).imag
         for harmonic, weight in enumerate(weights, 1)
     )
-    np.testing.assert_allclose(synthetic._tone(turns, weights, brightness.astype(np.float32)), expected, atol=2e-5)
+    np.testing.assert_allclose(synthesis._tone(turns, weights, brightness.astype(np.float32)), expected, atol=2e-5)
 
 
 @pytest.mark.parametrize("samples", [1, 255, 256, 1000])
@@ -57,7 +58,7 @@ def test_ringing_is_a_sum_of_decaying_exponentials(samples):
     weights = rng.normal(size=5) + 1j * rng.normal(size=5)
     exponents = -rng.uniform(0, 0.01, 5) + 1j * rng.uniform(0, np.pi, 5)
     expected = (weights * np.exp(np.outer(np.arange(samples), exponents))).sum(1).imag
-    np.testing.assert_allclose(synthetic._ringing(weights, exponents, samples), expected, atol=2e-5)
+    np.testing.assert_allclose(synthesis._ringing(weights, exponents, samples), expected, atol=2e-5)
 
 
 @pytest.mark.parametrize("samples", [100, 1024, 5000])
@@ -66,8 +67,8 @@ def test_filter_is_the_identity_for_a_flat_response_and_zero_where_the_response_
     bins = np.arange(hop + 1)
     noise = np.random.default_rng(2).standard_normal(samples)
     flat = np.ones((samples // hop + 2, hop + 1))
-    np.testing.assert_allclose(synthetic._filtered(noise, flat), noise, atol=1e-12)
-    low = synthetic._filtered(noise, flat * (bins < hop / 2))
+    np.testing.assert_allclose(synthesis._filtered(noise, flat), noise, atol=1e-12)
+    low = synthesis._filtered(noise, flat * (bins < hop / 2))
     power = power_spectrum(low)
     assert power[int(0.6 * len(power)) :].sum() < 1e-3 * power.sum()
 
@@ -87,13 +88,13 @@ def test_sustained_note_has_harmonics_alone_and_none_is_folded(frequency):
     """Had a harmonic above Nyquist been kept, it would appear at a frequency that is no multiple of the pitch."""
     instrument = replace(
         Sustained.drawn(np.random.default_rng(3)),
-        weights=np.ones(synthetic.MAX_HARMONICS),
+        weights=np.ones(synthesis.MAX_HARMONICS),
         vibrato=0.0,
         bright=1,
         dull=1,
     )
     note = instrument.note(frequency, RATE, RATE)
-    harmonics = np.arange(frequency, 0.9 * RATE / 2, frequency)[: synthetic.MAX_HARMONICS]
+    harmonics = np.arange(frequency, 0.9 * RATE / 2, frequency)[: synthesis.MAX_HARMONICS]
     assert share_near(note, harmonics, 20, RATE) > 0.9999
     for harmonic in harmonics:
         assert share_near(note, [harmonic], 20, RATE) == pytest.approx(1 / len(harmonics), rel=0.05)
@@ -133,13 +134,13 @@ def test_family_is_never_silent_for_long(family):
 
 def test_drums_are_noisier_than_tones():
     flat = {f: np.median([flatness(f(np.random.default_rng(i), RATE, RATE)) for i in range(12)]) for f in FAMILIES}
-    assert flat[synthetic.percussive] > 10 * flat[synthetic.pitched]
-    assert flat[synthetic.percussive] > 10 * flat[synthetic.plucked]
+    assert flat[synthesis.percussive] > 10 * flat[synthesis.pitched]
+    assert flat[synthesis.percussive] > 10 * flat[synthesis.plucked]
 
 
 def test_energy_of_tones_is_in_few_bins():
     """White noise, whose power is exponentially distributed, has 0.05 (1 + ln 20) = 20 % in its strongest twentieth."""
-    for family in (synthetic.pitched, synthetic.plucked):
+    for family in (synthesis.pitched, synthesis.plucked):
         for seed in range(6):
             power = np.sort(power_spectrum(family(np.random.default_rng(seed), RATE, RATE)))[::-1]
             assert power[: len(power) // 20].sum() > 0.75 * power.sum()
@@ -148,7 +149,7 @@ def test_energy_of_tones_is_in_few_bins():
 def test_drums_strike_on_the_steps_of_the_song():
     song = Song(step=0.15, root=20.0, scale=(0, 7))
     for seed in range(6):
-        energy = synthetic.percussive(np.random.default_rng(seed), round(16 * 2 * 0.15 * RATE), RATE, song) ** 2
+        energy = synthesis.percussive(np.random.default_rng(seed), round(16 * 2 * 0.15 * RATE), RATE, song) ** 2
         step = round(2 * 0.15 * RATE)  # a stroke is certain on every second step
         bars = energy.reshape(-1, step)
         after, before = bars[:, : RATE // 50].sum(), bars[:, -RATE // 50 :].sum()
@@ -158,7 +159,7 @@ def test_drums_strike_on_the_steps_of_the_song():
 def test_voice_sings_the_pitches_of_the_song():
     song = Song(step=0.2, root=20.0, scale=(0,))
     for seed in range(4):
-        times, pitches = np.array(list(synthetic._syllables(np.random.default_rng(seed), 3.0, song)))[:, :2].T
+        times, pitches = np.array(list(synthesis._syllables(np.random.default_rng(seed), 3.0, song)))[:, :2].T
         octaves = np.log2(pitches / song.root)
         np.testing.assert_allclose(octaves, np.round(octaves), atol=1e-9)
         assert (np.diff(times) > 0).all()  # as interpolation demands
@@ -166,7 +167,7 @@ def test_voice_sings_the_pitches_of_the_song():
 
 def test_voice_has_its_energy_where_formants_are():
     for seed in range(6):
-        power = power_spectrum(synthetic.voice(np.random.default_rng(seed), 2 * RATE, RATE))
+        power = power_spectrum(synthesis.voice(np.random.default_rng(seed), 2 * RATE, RATE))
         frequencies = np.fft.rfftfreq(2 * RATE, 1 / RATE)
         assert power[(frequencies > 150) & (frequencies < 4000)].sum() > 0.7 * power.sum()
 
