@@ -13,7 +13,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import soundfile
 import torch
@@ -57,6 +56,7 @@ PAIRS = {
 }
 TRAINING_PANELS = [
     ("reconstruction/mss", "reconstruction MSS"),
+    ("reconstruction/si_sdr", "reconstruction SI-SDR, dB"),
     ("decoder/homogeneity_snr", "decoder homogeneity SNR, dB"),
     ("decoder/additivity_mss", "decoded sum against the mix, MSS"),
     ("encoder/homogeneity_error", "encoder homogeneity error"),
@@ -156,7 +156,10 @@ def train_all(folder: Path, seed: int, data: Path | None, overrides: Sequence[st
         f"--data.root={folder.parent / 'data'}",
     ]
     extra += [f"--data.train={data.resolve()}"] if data else []
-    waiting = [Training(name, folder / name, [*RUNS[name][1], *extra, *overrides]) for name in RUNS]
+    waiting = [
+        Training(name, folder / name, ["--config", config, *changes, *extra, *overrides])
+        for name, (config, changes) in RUNS.items()
+    ]
     running: list[Training] = []
     columns = (TextColumn("{task.description:24}"), BarColumn(), TextColumn("{task.fields[state]}"))
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
@@ -164,7 +167,7 @@ def train_all(folder: Path, seed: int, data: Path | None, overrides: Sequence[st
         try:
             while waiting or running:
                 while waiting and len(running) < 2:
-                    running.append(waiting.pop(0).start(RUNS))
+                    running.append(waiting.pop(0).start())
                 time.sleep(0.5)
                 for training in list(running):
                     if training.update(progress, tasks[training.name]):
@@ -190,10 +193,10 @@ class Training:
     def __init__(self, name: str, folder: Path, arguments: Sequence[str]) -> None:
         self.name, self.folder, self.arguments = name, folder, arguments
 
-    def start(self, runs: dict[str, Any]) -> Training:
+    def start(self) -> Training:
         """Start in the run's folder, so that both configurations of a pair name the same one: `.`."""
         self.folder.mkdir()
-        command = [sys.executable, "-m", "lincae.cli.main", "fit", "--config", runs[self.name][0], *self.arguments]
+        command = [sys.executable, "-m", "lincae.cli.main", "fit", *self.arguments]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         with (self.folder / "log.txt").open("w") as log:
             self.process = subprocess.Popen(
