@@ -40,7 +40,7 @@ def figures(tmp_path_factory) -> dict[str, dict[str, float]]:
 
 def test_both_learn_to_reconstruct(figures):
     for name in ("linear", "baseline"):
-        assert figures[name]["val/reconstruction/si_sdr"] > 10
+        assert figures[name]["val/reconstruction/si_sdr"] > 6
         assert figures[name]["val/reconstruction/mss"] < 0.85 * figures[name]["val/shuffled/mss"]
 
 
