@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ WANDB_LOGGER = "lightning.pytorch.loggers.WandbLogger"
 
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line, build the parts and run the subcommand."""
+    warnings.filterwarnings("ignore", message=".*LeafSpec", module="lightning")  # Lightning's own, nothing to do here
     TrainingCLI(
         ImplicitLinearity,
         LightningDataModule,
