@@ -133,6 +133,11 @@ class ImplicitLinearity(LightningModule):
 
     def on_train_start(self) -> None:
         if self.compile_networks:
+            if not hasattr(self.autoencoder, "networks"):
+                raise MisconfigurationException(
+                    f"{type(self.autoencoder).__name__} has no networks(), which names what to compile: add it, or set "
+                    "--model.compile=false"
+                )
             for network in self.autoencoder.networks():
                 network.compile()
 

@@ -260,7 +260,8 @@ def test_networks_are_compiled_once_training_starts(tmp_path):
             compiled.append(self)
 
     toy = Toy()
-    toy.first, toy.second = Network(2, 2), Network(2, 2)
+    toy.first, toy.second, toy.third = Network(2, 2), Network(2, 2), Network(2, 2)
+    toy.networks = lambda: [toy.first, toy.second]
     module = ImplicitLinearity(toy, sgd, compile=True)
     assert compiled == []
     fit(tmp_path, module=module, max_steps=1)
@@ -295,8 +296,13 @@ def test_two_lengths_that_agree(tmp_path):
     assert module.progress == 1
 
 
+def test_compiling_an_autoencoder_that_names_no_networks_is_refused(tmp_path):
+    with pytest.raises(MisconfigurationException, match=r"Toy has no networks\(\)"):
+        fit(tmp_path, module=ImplicitLinearity(Toy(), sgd, compile=True), max_steps=1)
+
+
 def test_progress_is_unknown_before_training():
-    with pytest.raises(MisconfigurationException, match="once training has started"):
+    with pytest.raises(RuntimeError, match="not attached to a `Trainer`"):
         _ = make_module().gain_range
 
 
