@@ -27,9 +27,10 @@ def test_two_steps_of_the_reference_size(fit, music, tmp_path):
     assert "1 of 5 audio files are not used" in done.stderr
     assert "broken.wav" in done.stderr
     with (tmp_path / "run" / "csv" / "version_0" / "metrics.csv").open() as file:
-        last = [row for row in csv.DictReader(file) if row["val/decoder/homogeneity_snr"]][-1]
-    for figure in ("encoder/homogeneity_error", "decoder/homogeneity_mss", "decoder/additivity_mss", "separation/mss"):
-        assert float(last[f"val/{figure}"]) >= 0
+        last = [row for row in csv.DictReader(file) if row["val/encoder/homogeneity_error"]][-1]
+    for figure in ("encoder/homogeneity_error", "encoder/additivity_error", "decoder/additivity_mss", "separation/mss"):
+        assert float(last[f"val/{figure}"]) > 0
+    assert last["val/decoder/homogeneity_mss"]  # which may be nan: after two steps decodes can be silent
 
     checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     raw, averaged = checkpoint["current_model_state"], checkpoint["state_dict"]
