@@ -81,6 +81,7 @@ class TrainingCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         if self.config.subcommand == "fit":
             config = self.config.fit
+            separate_sweep_runs(config)
             refuse_used_folder(config)
             prepare_wandb(config)
             prepare_precision(config)
@@ -100,6 +101,12 @@ class TrainingCLI(LightningCLI):
 def run_folder(config: Any) -> Path:
     """The folder of a run: `trainer.default_root_dir`, or the working directory."""
     return Path(config.trainer.default_root_dir or ".")
+
+
+def separate_sweep_runs(config: Any) -> None:
+    """Give each run that a W&B agent starts a folder of its own, named by the run's id."""
+    if os.environ.get("WANDB_SWEEP_ID"):
+        config.trainer.default_root_dir = str(run_folder(config) / os.environ["WANDB_RUN_ID"])
 
 
 def refuse_used_folder(config: Any) -> None:

@@ -27,8 +27,9 @@ def test_commands_drawn_from_the_sweep_train_the_tiny_model(fit, music, tmp_path
     rng = random.Random(0)
     for number in range(2):
         arguments = draw(rng)
-        folder = f"run{number}"
-        fit(f"--data.train={music}", "--trainer.max_steps=2", f"--trainer.default_root_dir={folder}", *arguments)
+        folder = f"run{number}"  # what W&B's agent tells the run it starts: one folder would not do for both
+        agent = {"WANDB_SWEEP_ID": "sweep", "WANDB_RUN_ID": folder}
+        fit(f"--data.train={music}", "--trainer.max_steps=2", *arguments, **agent)
         config = yaml.safe_load((tmp_path / folder / "config.yaml").read_text())
         schedule = config["model"]["init_args"]["gain_schedule"]
         drawn = dict(argument.removeprefix("--").split("=") for argument in arguments)
