@@ -16,6 +16,7 @@ class Progress(TQDMProgressBar):
         super().__init__(refresh_rate=refresh_rate)
 
     def get_metrics(self, trainer, pl_module) -> dict[str, int | str | float | dict[str, float]]:
-        """Step, loss and clips per second, without the names of their groups."""
+        """Step, loss, clips per second without the names of their groups, and replaced crops once there are any."""
         shown = {name.split("/")[-1]: value for name, value in trainer.progress_bar_metrics.items()}
-        return {"step": f"{trainer.global_step}/{trainer.max_steps}", **shown}
+        tally = getattr(trainer.datamodule, "tally", None)  # of another data module there is none
+        return {"step": f"{trainer.global_step}/{trainer.max_steps}", **shown, **(tally.crops if tally else {})}

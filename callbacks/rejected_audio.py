@@ -8,8 +8,10 @@ from lincae.mixing import Batch
 
 
 class RejectedAudio(Callback):
-    """Logs `data/rejected_<reason>`: how many files and crops the data module had to replace so far."""
+    """Logs what was of no use so far: `data/files_<reason>` in the scan, `data/crops_<reason>` in training."""
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
-        for reason, count in trainer.datamodule.rejected.items():
-            pl_module.log(f"data/rejected_{reason}", float(count))
+        tally = trainer.datamodule.tally
+        for what, counts in (("files", tally.files), ("crops", tally.crops)):
+            for reason, count in counts.items():
+                pl_module.log(f"data/{what}_{reason}", float(count))

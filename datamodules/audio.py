@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 from jsonargparse import lazy_instance
@@ -12,10 +13,15 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader, Subset
 
-from datamodules.corpus import AudioFile, Corpus, CorpusIndex, hold_out, scan
-from datamodules.dataset import CropDataset, collate
+from datamodules.corpus import Corpus
+from datamodules.dataset import CropDataset, as_it_is
+from datamodules.headers import read_headers
+from datamodules.index import AudioFile, CorpusIndex, Demands, hold_out, scan, training_part, validation_part
 from datamodules.reader import CropReader
 from datamodules.sampling import RandomCrops, StepSampler
+from datamodules.shards import is_prepared
+from datamodules.storage import is_url
+from datamodules.tally import Tally
 from datamodules.validation import ClipDataset, EvenCrops, TrackDataset, stems_of_tracks
 from lincae.mixing import Batch, CircularShift, Mixture, PlainClips
 from lincae.streams import Draws
@@ -24,7 +30,7 @@ Mixes = Callable[[int, Draws], Any]  # (S, draws) -> A (N, S); Any, as parsers t
 
 
 class AudioDataModule(LightningDataModule):
-    """Trains on folders of audio of any format, rate and length; `docs/data.md` says how.
+    """Trains on folders of audio of any format, rate and length, or on shards; `docs/data.md` says how.
 
     Batches for training are `lincae.mixing.Batch`; for validation there are two loaders, clips {`audio` (N, T),
     `index` (N,)} and tracks {`stems` (N, K, T), `index` (N,)}. The trainer needs `use_distributed_sampler=False` and
@@ -32,8 +38,11 @@ class AudioDataModule(LightningDataModule):
 
     Args:
         train: a folder, or corpora by name.
-        validation: the same for clips, without weights. Not given, whole files of `train` are held out.
-        tracks: a folder `<track>/<stem>.wav`, as MUSDB has. Not given, tracks are sums of validation clips.
+        validation: the same for clips, whose weights do not matter. Not given, files of `train` are held out.
+        tracks: a folder `<track>/<stem>.wav`, or a corpus of that layout. Not given, tracks are sums of validation
+            clips.
+        root: folder or URL (`s3://bucket/folder`) at which relative paths of corpora begin; the working directory if
+            not given.
         sample_rate: Hz.
         samples: T, of a training crop.
         validation_samples: T, of a validation crop; as `samples` if not given.
@@ -47,8 +56,9 @@ class AudioDataModule(LightningDataModule):
         validation_tracks: number of validation tracks, likewise.
         sources_per_track: clips in a track where there are no real tracks.
         validation_batch_size: clips, or tracks, in a batch of each process.
-        holdout: share of the files that is held out of training.
-        min_sample_rate: training and validation files of a lower rate are left out, Hz.
+        holdout: share of the files, or of the artists where they are known, that is held out of training.
+        min_sample_rate: files of a lower rate are left out, Hz; `sample_rate` if not given.
+        max_channels: files with more channels are left out.
         silence: training crops of lower rms are replaced; full scale is 1.
         max_bad: share of a corpus' files that may be broken. One file always may.
         num_workers: processes that read audio, for each loader; 0 reads in the main process.
@@ -63,7 +73,8 @@ class AudioDataModule(LightningDataModule):
         self,
         train: str | dict[str, Corpus] | None = None,
         validation: str | dict[str, Corpus] | None = None,
-        tracks: str | None = None,
+        tracks: str | Corpus | None = None,
+        root: str | None = None,
         sample_rate: int = 44_100,
         samples: int = 34_304,
         validation_samples: int | None = None,
@@ -77,32 +88,44 @@ class AudioDataModule(LightningDataModule):
         sources_per_track: int = 4,
         validation_batch_size: int = 8,
         holdout: float = 0.02,
-        min_sample_rate: int = 0,
+        min_sample_rate: int | None = None,
+        max_channels: int = 2,
         silence: float = 1e-3,
         max_bad: float = 0.01,
         num_workers: int = 4,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.train, self.validation, self.tracks = train, validation, tracks
+        self.train, self.validation = named_corpora(train, "train", root), named_corpora(validation, "validation", root)
+        stems = Corpus(tracks, patterns=["**/*/*"]) if isinstance(tracks, str) else tracks
+        self.tracks = named_corpora(stems, "tracks", root)
         self.reader = CropReader(sample_rate, samples, channels)
         self.validation_reader = CropReader(sample_rate, validation_samples or samples, channels)
         self.batch_size, self.group_size, self.mixes = batch_size, group_size or batch_size, mixes
         self.steps_per_epoch = steps_per_epoch
         self.validation_clips, self.validation_tracks = validation_clips, validation_tracks
         self.sources_per_track, self.validation_batch_size = sources_per_track, validation_batch_size
-        self.holdout, self.min_sample_rate, self.silence, self.max_bad = holdout, min_sample_rate, silence, max_bad
+        self.holdout, self.silence = holdout, silence
+        least = sample_rate if min_sample_rate is None else min_sample_rate
+        self.demands = Demands(sample_rate, samples, least, max_channels, max_bad)
         self.num_workers, self.seed = num_workers, seed
         self.stems: list[str] = []
-        self._indices: dict[str, CorpusIndex] = {}
+        self.tally = Tally({})
+        self._remote = False
         self._held_out: list[AudioFile] = []
         self._crops: RandomCrops | None = None
         self._validation_sets: list[ClipDataset | TrackDataset] = []
         self._check_groups(world_size=1)
 
+    def prepare_data(self) -> None:
+        """Reads the headers of all files once on each machine, before all of its processes ask for them."""
+        for corpus in [*self.train.values(), *self.validation.values(), *self.tracks.values()]:
+            if not is_prepared(corpus) and os.path.isdir(corpus.path):
+                read_headers(corpus.path, [entry.path for entry in corpus.entries()])
+
     def setup(self, stage: str) -> None:
         """Scans the folders that the stage needs, once."""
-        if self._crops is None and (stage == "fit" or self.validation is None):
+        if self._crops is None and (stage == "fit" or not self.validation):
             self._scan_training()
         if not self._validation_sets:
             self._scan_validation()
@@ -129,10 +152,9 @@ class AudioDataModule(LightningDataModule):
         return DataLoader(
             CropDataset(self._crops, self.reader, self.silence),
             batch_sampler=sampler,
-            collate_fn=collate,
-            num_workers=self.num_workers,
+            collate_fn=as_it_is,
             persistent_workers=self.num_workers > 0,  # the trainer starts an epoch's iterator twice
-            pin_memory=self._on_cuda,
+            **self._loading(),
         )
 
     def val_dataloader(self) -> list[DataLoader]:
@@ -142,8 +164,7 @@ class AudioDataModule(LightningDataModule):
             DataLoader(
                 Subset(dataset, range(rank, len(dataset), world_size)),
                 batch_size=self.validation_batch_size,
-                num_workers=self.num_workers,
-                pin_memory=self._on_cuda,
+                **self._loading(),
             )
             for dataset in self._validation_sets
         ]
@@ -152,21 +173,20 @@ class AudioDataModule(LightningDataModule):
         """Builds the mixing matrix of a training batch, on its device."""
         if not self.trainer.training:
             return batch
-        for corpus, path, reason in batch["rejected"]:
-            self._indices[corpus].reject_crop(path, reason)
+        self.tally.count(batch["rejected"], self.trainer)
         sources, first = batch["audio"], batch["index"][0] // self.group_size
         draws = Draws(self.seed, range(first, first + len(sources) // self.group_size), sources.device)
         return Batch(Mixture(sources, self.mixes(len(sources), draws)), draws)
 
-    @property
-    def rejected(self) -> dict[str, int]:
-        """How often training audio was rejected so far, by reason: files when scanning, then crops of this process."""
-        return dict(sum((index.rejected for index in self._indices.values()), Counter()))
-
     def state_dict(self) -> dict[str, Any]:
-        """What decides which crops a training sees."""
+        """What decides which crops a training sees, and what it has met so far."""
         if self._crops is None:
             return {}
+        return {**self._identity(), "rejected": self.tally.state_dict()}
+
+    def _identity(self) -> dict[str, Any]:
+        """What decides which crops a training sees."""
+        assert self._crops is not None
         return {
             "seed": self.seed,
             "sample_rate": self.reader.sample_rate,
@@ -180,24 +200,32 @@ class AudioDataModule(LightningDataModule):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Refuses to resume a training on other data.
+        """Goes on counting rejected crops; refuses to resume a training on other data.
 
         Raises:
             MisconfigurationException: naming what differs.
         """
         if self.trainer.state.fn != TrainerFn.FITTING:
             return
-        now = self.state_dict()
-        changes = [f"{key} was {was}, is {now.get(key)}" for key, was in state_dict.items() if was != now.get(key)]
+        changes = [
+            f"{key} was {state_dict.get(key)}, is {now}"
+            for key, now in self._identity().items()
+            if state_dict.get(key) != now
+        ]
         if changes:
             raise MisconfigurationException(
                 f"the checkpoint is of a training on other data: {'; '.join(changes)}. Restore these settings to "
                 "resume it, or start a new training from its weights"
             )
+        self.tally.load_state_dict(state_dict["rejected"])
 
-    @property
-    def _on_cuda(self) -> bool:
-        return self.trainer.strategy.root_device.type == "cuda"
+    def _loading(self) -> dict[str, Any]:
+        """How loaders run: workers that read an object store must not be forks of a process that did."""
+        return {
+            "num_workers": self.num_workers,
+            "pin_memory": self.trainer.strategy.root_device.type == "cuda",
+            "multiprocessing_context": "forkserver" if self._remote and self.num_workers else None,
+        }
 
     def _check_groups(self, world_size: int) -> None:
         smallest = 1 if isinstance(self.mixes, PlainClips) else 2
@@ -208,45 +236,71 @@ class AudioDataModule(LightningDataModule):
                 f"{world_size} * group_size"
             )
 
-    def _scan(self, source: str | dict[str, Corpus], name: str, samples: int) -> dict[str, CorpusIndex]:
-        corpora = {name: Corpus(source)} if isinstance(source, str) else source
-        return {
-            name: scan(name, corpus, self.reader.sample_rate, samples, self.min_sample_rate, self.max_bad)
-            for name, corpus in corpora.items()
-        }
-
     def _scan_training(self) -> None:
         if not self.train:
             raise MisconfigurationException("there is no audio to train on: give --data.train=FOLDER")
-        self._indices = self._scan(self.train, "train", self.reader.samples)
-        files = {name: index.files for name, index in self._indices.items()}
-        if self.validation is None:
-            wanted = self.validation_reader
-            for name in files:
-                held = hold_out(files[name], self.holdout, wanted.samples, wanted.sample_rate)
+        indices = self._scan(self.train, self.demands)
+        self.tally = Tally(indices)
+        files = {}
+        for name, index in indices.items():
+            if self.validation:
+                files[name] = training_part(index.files)
+            else:
+                wanted = self.validation_reader
+                files[name], held = hold_out(index.files, self.holdout, wanted.samples, wanted.sample_rate)
                 self._held_out += held
-                files[name] = sorted(set(files[name]).difference(held))
-        weights = {name: index.corpus.weight for name, index in self._indices.items()}
+            if not files[name]:
+                raise ValueError(
+                    f"{index.where}: all {len(index.files)} files are set aside for validation and testing"
+                )
+        weights = {name: index.corpus.weight for name, index in indices.items()}
         self._crops = RandomCrops(files, weights, self.seed, self.reader.sample_rate, self.reader.samples)
 
     def _scan_validation(self) -> None:
-        files = self._held_out if self.validation is None else self._usable(self.validation, "validation")
+        wanted = replace(self.demands, samples=self.validation_reader.samples)
+        files = self._held_out
+        if self.validation:
+            indices = self._scan(self.validation, wanted)
+            files = [file for index in indices.values() for file in validation_part(index.files)]
         clips = [[file] for file in files]
-        if self.tracks is None:
+        if self.tracks:
+            (index,) = self._scan(self.tracks, wanted).values()
+            self.stems, tracks = stems_of_tracks(index.files)
+            parts = 1
+        else:
             self.stems = ["source"] * self.sources_per_track
             tracks, parts = clips, self.sources_per_track
-        else:
-            folder = {"tracks": Corpus(self.tracks, patterns=["**/*/*"])}
-            self.stems, tracks = stems_of_tracks(self._usable(folder, "tracks"))
-            parts = 1
         self._validation_sets = [
             ClipDataset(self._evenly(clips, self.validation_clips)),
             TrackDataset(self._evenly(tracks, self.validation_tracks * parts), parts),
         ]
 
-    def _usable(self, source: str | dict[str, Corpus], name: str) -> list[AudioFile]:
-        indices = self._scan(source, name, self.validation_reader.samples)
-        return [file for index in indices.values() for file in index.files]
+    def _scan(self, corpora: dict[str, Corpus], demands: Demands) -> dict[str, CorpusIndex]:
+        indices = {name: scan(name, corpus, demands) for name, corpus in corpora.items()}
+        files = [index.files[0] for index in indices.values()]
+        if self.reader.channels != "mean" and any(file.shard for file in files):
+            raise MisconfigurationException(
+                f"shards hold the mean of all channels: --data.channels={self.reader.channels} needs the audio files"
+            )
+        self._remote |= any(is_url(file.root) for file in files)
+        return indices
 
     def _evenly(self, sets: list[list[AudioFile]], count: int) -> EvenCrops:
-        return EvenCrops(sets, count, self.validation_reader, self.silence)
+        return EvenCrops(sets, count, self.validation_reader, self.silence).readable()
+
+
+def named_corpora(source: str | Corpus | dict[str, Corpus] | None, name: str, root: str | None) -> dict[str, Corpus]:
+    """Corpora by name, at their places below `root`.
+
+    Args:
+        source: a folder, a corpus, or several by name; None is none.
+        name: of the only corpus.
+        root: folder or URL at which relative paths begin.
+    """
+    if source is None:
+        return {}
+    if isinstance(source, str):
+        source = Corpus(source)
+    if isinstance(source, Corpus):
+        source = {name: source}
+    return {name: corpus.below(root) for name, corpus in source.items()}

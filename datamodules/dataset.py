@@ -1,61 +1,73 @@
-"""Training crops by number."""
+"""Training crops by number, a batch at a time."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch import Tensor
+from torch.utils.data import Dataset, get_worker_info
 
-from datamodules.reader import BadAudioError, Crop, rms
+from datamodules.reader import Crop, CropReader, rms
 
 ATTEMPTS = 100
 """Crops tried for one number. Where nine tenths of a corpus are silent, one number in 40,000 would need more."""
 
 
 class CropDataset(Dataset):
-    """Crop g of a training; crops that are silent or cannot be read are replaced by the rule's next attempt.
+    """Batches of crops; those that are silent or cannot be read are replaced by the rule's next attempt.
 
     Args:
-        rule: (g, attempt) -> place of a crop.
-        reader: place -> waveform (T,); raises `BadAudioError`.
+        rule: (g, attempt) -> place of crop g.
+        reader: reads places.
         silence: crops of lower rms are silent; full scale is 1.
     """
 
-    def __init__(self, rule: Callable[[int, int], Crop], reader: Callable[[Crop], np.ndarray], silence: float) -> None:
+    def __init__(self, rule: Callable[[int, int], Crop], reader: CropReader, silence: float) -> None:
         self.rule, self.reader, self.silence = rule, reader, silence
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """`audio` (T,), `index` g, and `rejected`: (corpus, path, reason) of each crop that was replaced.
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
+        """`audio` (N, T), `index` (the numbers g), and `rejected`: (corpus, path, reason) of each replaced crop.
 
         Raises:
             RuntimeError: if no attempt gives a usable crop.
         """
+        audio = batch_buffer(len(indices), self.reader.samples)
+        rows = list(audio.numpy())
         rejected = []
+        waiting = list(range(len(indices)))
         for attempt in range(ATTEMPTS):
-            crop = self.rule(index, attempt)
-            try:
-                audio = self.reader(crop)
-                if rms(audio) < self.silence:
-                    raise BadAudioError("silent")
-            except BadAudioError as bad:
-                rejected.append((crop.file.corpus, crop.file.path, bad.reason))
-            else:
-                return {"audio": torch.from_numpy(audio), "index": index, "rejected": rejected}
-        reasons = dict(Counter(reason for _, _, reason in rejected))
+            crops = [self.rule(indices[row], attempt) for row in waiting]
+            reasons = self.reader.read(crops, [rows[row] for row in waiting])
+            for place, row in enumerate(waiting):
+                if reasons[place] is None and rms(rows[row]) < self.silence:
+                    reasons[place] = "silent"
+            bad = [place for place, reason in enumerate(reasons) if reason]
+            rejected += [(crops[place].file.corpus, crops[place].file.path, reasons[place]) for place in bad]
+            waiting = [waiting[place] for place in bad]
+            if not waiting:
+                return {"audio": audio, "index": list(indices), "rejected": rejected}
+        file = crops[-1].file
+        counts = dict(Counter(reason for corpus, _, reason in rejected if corpus == file.corpus))
         raise RuntimeError(
-            f"crop {index}: none of {ATTEMPTS} places in corpus {crop.file.corpus!r} ({crop.file.root}) can be used: "
-            f"{reasons}. Remove silent or broken files, or lower --data.silence={self.silence}"
+            f"crop {indices[waiting[-1]]}: none of {ATTEMPTS} places in corpus {file.corpus!r} ({file.root}) can be "
+            f"used; its batch met {counts}. Remove silent or broken files, or lower --data.silence={self.silence}"
         )
 
 
-def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
-    """`audio` (N, T); `index` and `rejected` as lists, which stay on the CPU."""
-    return {
-        "audio": torch.stack([item["audio"] for item in items]),
-        "index": [item["index"] for item in items],
-        "rejected": [rejection for item in items for rejection in item["rejected"]],
-    }
+def batch_buffer(rows: int, samples: int) -> Tensor:
+    """Room for a batch (N, T), float32; in a loader's worker it is memory that the main process sees too.
+
+    So a batch is written once, where it stays until it is copied to the device.
+    """
+    if get_worker_info() is None:
+        return torch.empty(rows, samples)
+    shared = torch.UntypedStorage._new_shared(4 * rows * samples)
+    return torch.empty(0).set_(shared, 0, (rows, samples))
+
+
+def as_it_is(batch: dict[str, Any]) -> dict[str, Any]:
+    """Collates nothing: the dataset makes whole batches."""
+    return batch

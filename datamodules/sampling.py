@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from torch.utils.data import Sampler
 
-from datamodules.corpus import AudioFile
+from datamodules.index import AudioFile
 from datamodules.reader import Crop
 from lincae.streams import stream_seed
 
@@ -40,7 +40,8 @@ class RandomCrops:
         samples: int,
     ) -> None:
         names = sorted(files)
-        self._key = stream_seed(seed, "crop", 0)
+        self._generator = np.random.Philox(key=stream_seed(seed, "crop", 0))
+        self._state = self._generator.state
         self._files = [files[name] for name in names]
         self._weights = [weights[name] for name in names]
         self._bounds = (np.cumsum(self._weights) / np.sum(self._weights))[:-1].tolist()
@@ -62,15 +63,21 @@ class RandomCrops:
 
     def _draws(self, index: int, attempt: int) -> list[int]:
         """Three integers from [0, 2^64)."""
-        return np.random.Philox(key=self._key, counter=[0, 0, attempt, index]).random_raw(3).tolist()
+        # moving one generator's counter is seven times faster than making a generator
+        self._state["state"]["counter"][2:] = attempt, index
+        self._state["buffer_pos"] = 4  # nothing drawn yet
+        self._generator.state = self._state
+        return self._generator.random_raw(3).tolist()
 
     def manifest(self) -> str:
-        """A hash of all files (relative paths, lengths, rates, channels) and of the weights."""
+        """A hash of all files (relative paths, lengths, rates, channels, sizes or hashes) and of the weights."""
         digest = hashlib.blake2b(digest_size=16)
         for weight, corpus in zip(self._weights, self._files, strict=True):
             digest.update(repr(weight).encode())
             for file in corpus:
-                digest.update(repr((file.corpus, file.path, file.frames, file.rate, file.channels)).encode())
+                digest.update(
+                    repr((file.corpus, file.path, file.frames, file.rate, file.channels, file.content)).encode()
+                )
         return digest.hexdigest()
 
 

@@ -62,3 +62,4 @@ class SyntheticDataModule(AudioDataModule):
         """Writes the audio that is not there yet."""
         for write in self._writers:
             write()
+        super().prepare_data()

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.corpus import AudioFile
-from datamodules.reader import BadAudioError, Crop, CropReader, rms
+from datamodules.index import AudioFile
+from datamodules.reader import Crop, CropReader, rms
+from datamodules.rejection import BadAudioError
 
 PLACES = (1 / 2, 1 / 4, 3 / 4, 1 / 8, 3 / 8, 5 / 8, 7 / 8)
 """Where a crop is looked for in its share of a file, in this order."""
@@ -41,13 +43,17 @@ class EvenCrops:
     def __len__(self) -> int:
         return self.count
 
+    def set_of(self, index: int) -> int:
+        """Number of the set that crop `index` is from."""
+        return index * len(self.sets) // self.count
+
     def __getitem__(self, index: int) -> Tensor:
         """Crop `index`, (K, T), float32.
 
         Raises:
             RuntimeError: if the files cannot be read.
         """
-        number = index * len(self.sets) // self.count
+        number = self.set_of(index)
         first, end = (-(-n * self.count // len(self.sets)) for n in (number, number + 1))
         files = self.sets[number]
         room = min(file.length(self.reader.sample_rate) for file in files) - self.reader.samples + 1
@@ -67,6 +73,28 @@ class EvenCrops:
         if best is None:
             raise RuntimeError(f"validation audio {files[0].location} is {reason}: replace or delete it")
         return torch.from_numpy(best)
+
+    def readable(self) -> EvenCrops:
+        """The same from the sets that can be read, after a warning of each that cannot.
+
+        Reading everything once, before a training, tells what would else be found after an epoch.
+
+        Raises:
+            RuntimeError: if nothing can be read.
+        """
+        broken = {}
+        for index in range(self.count):
+            try:
+                self[index]
+            except RuntimeError as error:
+                broken[self.set_of(index)] = error
+        if not broken:
+            return self
+        if len(broken) == len(self.sets):
+            raise broken[0]
+        for error in broken.values():
+            rank_zero_warn(f"{error}. Other validation audio takes its place")
+        return replace(self, sets=[files for number, files in enumerate(self.sets) if number not in broken]).readable()
 
 
 class ClipDataset(Dataset):

@@ -3,9 +3,15 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
+import boto3
 import numpy as np
 import pytest
 import soundfile
@@ -14,6 +20,12 @@ import torch
 torch.set_num_threads(1)
 
 TINY = Path(__file__).parent / "configs" / "tiny.yaml"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Headers that tests read are not remembered in the user's cache."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +58,79 @@ def fit(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
         return done
 
     return run
+
+
+class ObjectStore:
+    """A local S3 server. Calling it makes an empty bucket and gives its URL."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._client = boto3.client("s3", endpoint_url=address)
+
+    def __call__(self, bucket: str) -> str:
+        self._client.create_bucket(Bucket=bucket)
+        return f"s3://{bucket}"
+
+    def upload(self, file: os.PathLike | str, url: str) -> None:
+        """Puts a file, or a folder with all that is in it, at a URL."""
+        for path in [*Path(file).rglob("*"), Path(file)]:
+            if path.is_file():
+                bucket, _, key = f"{url}/{path.relative_to(file)}".removeprefix("s3://").partition("/")
+                self._client.put_object(Bucket=bucket, Key=key.removesuffix("/."), Body=path.read_bytes())
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[ObjectStore]:
+    """An S3 server on the loopback address, for processes that this one starts, too."""
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as server:
+        assert server.stderr
+        address = next(line.split()[-1] for line in server.stderr if "Running on" in line)
+        threading.Thread(target=server.stderr.read, daemon=True).start()  # or its pipe would fill
+        os.environ |= {
+            "AWS_ENDPOINT_URL": address,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_REGION": "us-east-1",
+        }
+        yield ObjectStore(address)
+        server.terminate()
+
+
+@pytest.fixture
+def flaky_proxy(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch):
+    """Stands before the S3 server and answers a number of requests with 503 before it lets any through."""
+
+    @contextmanager
+    def stand(failures: int) -> Iterator[SimpleNamespace]:
+        count = SimpleNamespace(requests=0)
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                count.requests += 1
+                if count.requests <= failures:
+                    self.send_response(503)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
+                forwarded = urllib.request.Request(object_store.address + self.path, headers=dict(self.headers))
+                with urllib.request.urlopen(forwarded, timeout=10) as answer:
+                    content = answer.read()
+                    self.send_response(answer.status)
+                    for name, value in answer.headers.items():
+                        if name.lower() not in ("transfer-encoding", "connection"):
+                            self.send_header(name, value)
+                    self.end_headers()
+                    self.wfile.write(content)
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as proxy:
+            threading.Thread(target=proxy.serve_forever, daemon=True).start()
+            monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.server_port}")
+            yield count
+            monkeypatch.setenv("AWS_ENDPOINT_URL", object_store.address)
+            proxy.shutdown()
+
+    return stand

@@ -24,7 +24,7 @@ def test_two_steps_of_the_reference_size(fit, music, tmp_path):
         config="lincae.yaml",
         OMP_NUM_THREADS="2",
     )
-    assert "1 of 5 audio files are not used" in done.stderr
+    assert "2 of 5 audio files are not used" in done.stderr
     assert "broken.wav" in done.stderr
     with (tmp_path / "run" / "csv" / "version_0" / "metrics.csv").open() as file:
         last = [row for row in csv.DictReader(file) if row["val/encoder/homogeneity_error"]][-1]

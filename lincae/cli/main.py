@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-COMMANDS = {"demo": "lincae.cli.demo"}  # beside the trainer's own: fit, validate, test, predict
+COMMANDS = {"data": "lincae.cli.data", "demo": "lincae.cli.demo"}  # beside the trainer's fit, validate, test, predict
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,8 +1,11 @@
+import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+
+BAD_FILES = runpy.run_path(str(Path(__file__).with_name("bad_audio.py")))["BAD_FILES"]
 
 
 @pytest.fixture
@@ -17,3 +20,17 @@ def write_noise(tmp_path):
         return noise
 
     return write
+
+
+@pytest.fixture(scope="session")
+def bad_audio():
+    """Name -> (builder, reason at the scan, reason at full decoding); a builder takes the path to write to."""
+    return BAD_FILES
+
+
+@pytest.fixture(params=BAD_FILES)
+def bad_file(request, tmp_path):
+    """Each bad file in turn: its path, the reason at the scan and the reason at full decoding."""
+    build, scan, decoding = BAD_FILES[request.param]
+    build(tmp_path / request.param)
+    return str(tmp_path / request.param), scan, decoding

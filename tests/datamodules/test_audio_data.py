@@ -108,6 +108,7 @@ def attach(data, rank=0, world_size=1):
         global_step=0,
         max_steps=-1,
         accumulate_grad_batches=1,
+        log_every_n_steps=50,
         training=True,
         strategy=SimpleNamespace(root_device=torch.device("cpu")),
     )
@@ -169,8 +170,8 @@ def test_batches_hold_the_numbered_crops_under_the_mixes_of_their_groups(music):
         assert isinstance(batch, Batch)
         assert list(batch.draws.groups) == [2 * number, 2 * number + 1]
         numbers = range(4 * number, 4 * number + 4)
-        crops = [data.train_dataloader().dataset[index]["audio"] for index in numbers]
-        assert torch.equal(batch.mixture.sources, torch.stack(crops))
+        crops = data.train_dataloader().dataset.__getitems__(numbers)["audio"]
+        assert torch.equal(batch.mixture.sources, crops)
         weights = 0.2 + 0.2 * Draws(3, batch.draws.groups).uniform("mix", 4)
         for clip, partner in enumerate((1, 0, 3, 2)):
             mix = batch.mixture.matrix[4 * (clip // 2) + 2 + clip % 2]
@@ -225,24 +226,27 @@ def test_other_data_or_settings_refuse_to_resume(music, tmp_path, write_noise):
 
 def test_rejected_crops_are_counted_and_broken_files_stop_training(tmp_path, write_noise):
     for number in range(6):
-        write_noise(f"{number}.flac", 1.0, seed=number)
-    (tmp_path / "text.wav").write_text("no audio")
-    write_noise("short.wav", 0.01)
+        write_noise(f"music/{number}.flac", 1.0, seed=number)
+    (tmp_path / "music" / "text.wav").write_text("no audio")
+    write_noise("music/short.wav", 0.01)
+    write_noise("held.wav")
 
     def cut(number):
-        file = tmp_path / f"{number}.flac"
+        file = tmp_path / "music" / f"{number}.flac"
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 4])
 
     cut(0)
-    data = AudioDataModule(train=str(tmp_path), **SETTINGS | {"max_bad": 0.3})
+    held = {"held": Corpus(str(tmp_path), patterns=["*.wav"])}
+    settings = SETTINGS | {"train": str(tmp_path / "music"), "validation": held, "max_bad": 0.3}
+    data = AudioDataModule(**settings)
     fit(data)
-    counts = data.rejected
-    assert counts.pop("too_short") == 1
-    assert sum(counts.values()) > 1 + 3  # the text, and crops of the cut file
+    assert data.tally.files == {"unreadable": 1, "too_short": 1}
+    counts = data.tally.crops
+    assert sum(counts.values()) > 3  # of the cut file
     assert set(counts) <= {"unreadable", "truncated"}
     cut(1), cut(2)
     with pytest.raises(ValueError, match=r"3 of 8 files are broken"):
-        fit(AudioDataModule(train=str(tmp_path), **SETTINGS | {"max_bad": 0.3}))
+        fit(AudioDataModule(**settings))
 
 
 # Validation
@@ -310,7 +314,7 @@ def parse(*arguments):
 
 def test_a_folder_or_weighted_corpora_and_mixes_can_be_configured(tmp_path):
     for data in parse("--data=datamodules.audio.AudioDataModule", "--data.train=/music"):
-        assert data.train == "/music"
+        assert data.train["train"].path == "/music"
         assert data.mixes(4, Draws(0, [0])).shape == (8, 4)
     file = tmp_path / "data.yaml"
     file.write_text(
@@ -328,7 +332,10 @@ def test_a_folder_or_weighted_corpora_and_mixes_can_be_configured(tmp_path):
     parser.add_subclass_arguments(LightningDataModule, "data")
     config = parser.parse_path(file)
     data = parser.instantiate_classes(config).data
-    assert data.train == {"music": Corpus("/music", 0.7), "speech": Corpus("/speech", 0.3, ["*.flac"])}
+    assert [vars(corpus) for corpus in data.train.values()] == [
+        vars(Corpus("/music", 0.7)),
+        vars(Corpus("/speech", 0.3, ["*.flac"])),
+    ]
     assert data.mixes == CircularShift(0.25)
     for data in parse("--data=datamodules.audio.AudioDataModule", "--data.mixes=lincae.mixing.PlainClips"):
         assert data.mixes == PlainClips()
@@ -347,4 +354,4 @@ def test_synthetic_audio_is_written_once_and_trained_on(tmp_path):
     for data in parse("--data=datamodules.synthetic_data.SyntheticDataModule", "--data.clip_count=7", "--data.seed=2"):
         assert data.seed == 2
         assert data.reader.sample_rate == 16_000
-        assert "clips_7x2s_16000Hz_seed0" in data.train
+        assert "clips_7x2s_16000Hz_seed0" in data.train["train"].path

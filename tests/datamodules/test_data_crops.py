@@ -4,8 +4,9 @@ import soundfile
 import torch
 from torch.utils.data import DataLoader
 
-from datamodules.corpus import Corpus, scan
-from datamodules.dataset import CropDataset, collate
+from datamodules.corpus import Corpus
+from datamodules.dataset import CropDataset, as_it_is
+from datamodules.index import Demands, scan
 from datamodules.reader import CropReader, rms
 from datamodules.sampling import RandomCrops, StepSampler
 
@@ -15,11 +16,17 @@ RATE, SAMPLES = 16_000, 1_000
 @pytest.fixture
 def crops(tmp_path):
     def make(silence=1e-3, max_bad=0.01):
-        files = {"music": scan("music", Corpus(str(tmp_path)), RATE, SAMPLES, max_bad=max_bad).files}
+        files = {"music": scan("music", Corpus(str(tmp_path)), Demands(RATE, SAMPLES, max_bad=max_bad)).files}
         rule = RandomCrops(files, {"music": 1.0}, 0, RATE, SAMPLES)
         return CropDataset(rule, CropReader(RATE, SAMPLES), silence)
 
     return make
+
+
+def one(dataset, index):
+    """A crop by itself."""
+    batch = dataset.__getitems__([index])
+    return {"audio": batch["audio"][0], "rejected": batch["rejected"]}
 
 
 @pytest.fixture
@@ -29,8 +36,9 @@ def half_silent(tmp_path, write_noise):
     soundfile.write(tmp_path / "half.wav", noise, RATE)
 
 
+@pytest.mark.parametrize("workers", [1, 2, 3])
 @pytest.mark.filterwarnings("ignore:.*upsampled")
-def test_workers_read_the_same_crops_in_the_same_order(tmp_path, write_noise, crops):
+def test_workers_read_the_same_crops_in_the_same_order(tmp_path, write_noise, crops, workers):
     for path, rate, channels in [
         ("a.wav", 16_000, 1),
         ("b.flac", 44_100, 2),
@@ -41,8 +49,8 @@ def test_workers_read_the_same_crops_in_the_same_order(tmp_path, write_noise, cr
     content = (tmp_path / "b.flac").read_bytes()
     (tmp_path / "b.flac").write_bytes(content[: len(content) // 2])
     alone, shared = (
-        list(DataLoader(crops(), batch_sampler=StepSampler(6, 2, 10, 8), collate_fn=collate, num_workers=workers))
-        for workers in (0, 2)
+        list(DataLoader(crops(), batch_sampler=StepSampler(6, 2, 10, 8), collate_fn=as_it_is, num_workers=number))
+        for number in (0, workers)
     )
     assert len(alone) == len(shared) == 8
     assert [batch["index"] for batch in alone] == [list(range(6 * k, 6 * k + 6)) for k in range(2, 10)]
@@ -56,14 +64,17 @@ def test_workers_read_the_same_crops_in_the_same_order(tmp_path, write_noise, cr
 
 
 def test_silent_crops_are_replaced_and_counted(half_silent, crops):
-    items = [crops()[index] for index in range(200)]
+    items = [one(crops(), index) for index in range(200)]
     assert min(rms(item["audio"].numpy()) for item in items) >= 1e-3
     replaced = [item for item in items if item["rejected"]]
     # a share p = (16000 - 1000) / 31001 of the places is silent, so the number of replacements is geometric
     total, share = sum(len(item["rejected"]) for item in items), 15 / 31
     assert total == pytest.approx(200 * share / (1 - share), abs=4 * np.sqrt(200 * share) / (1 - share))
     assert set(replaced[0]["rejected"]) == {("music", "half.wav", "silent")}
-    kept = [crops(silence=0.0)[index] for index in range(200)]
+    batch = crops().__getitems__(range(200))
+    assert torch.equal(batch["audio"], torch.stack([item["audio"] for item in items]))
+    assert sorted(batch["rejected"]) == sorted(rejection for item in items for rejection in item["rejected"])
+    kept = [one(crops(silence=0.0), index) for index in range(200)]
     assert not any(item["rejected"] for item in kept)
     for item, other in zip(items, kept, strict=True):
         assert item["rejected"] or torch.equal(item["audio"], other["audio"])
@@ -74,7 +85,7 @@ def test_a_corpus_of_silence_is_an_error_that_names_it(tmp_path, crops):
     with pytest.raises(
         RuntimeError, match=r"crop 7: none of 100 places in corpus 'music'.*'silent': 100.*--data.silence"
     ):
-        crops()[7]
+        crops().__getitems__([7])
 
 
 def test_broken_files_are_replaced_and_named(tmp_path, write_noise, crops):
@@ -82,6 +93,6 @@ def test_broken_files_are_replaced_and_named(tmp_path, write_noise, crops):
     noise = write_noise("nan.wav", seed=1)
     noise[::500] = np.nan
     soundfile.write(tmp_path / "nan.wav", noise, RATE, subtype="FLOAT")
-    items = [crops()[index] for index in range(40)]
+    items = [one(crops(), index) for index in range(40)]
     assert all(torch.isfinite(item["audio"]).all() for item in items)
     assert {rejection for item in items for rejection in item["rejected"]} == {("music", "nan.wav", "not_finite")}

@@ -3,8 +3,9 @@ import pytest
 import soundfile
 import soxr
 
-from datamodules.corpus import AudioFile
-from datamodules.reader import BadAudioError, Crop, CropReader, rms
+from datamodules.index import AudioFile
+from datamodules.reader import Crop, CropReader, rms
+from datamodules.rejection import BadAudioError
 
 SAMPLES = 2_000
 

@@ -4,7 +4,7 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from datamodules.corpus import AudioFile
+from datamodules.index import AudioFile
 from datamodules.sampling import RandomCrops, StepSampler
 from lincae.streams import stream_seed
 

@@ -3,7 +3,8 @@ import pytest
 import soundfile
 import torch
 
-from datamodules.corpus import Corpus, scan
+from datamodules.corpus import Corpus
+from datamodules.index import Demands, scan
 from datamodules.reader import CropReader
 from datamodules.validation import ClipDataset, EvenCrops, TrackDataset, stems_of_tracks
 
@@ -21,7 +22,7 @@ def ramp(first, samples):
 
 
 def even(root, count, silence=1e-3):
-    files = scan("validation", Corpus(str(root)), RATE, SAMPLES).files
+    files = scan("validation", Corpus(str(root)), Demands(RATE, SAMPLES)).files
     return EvenCrops([[file] for file in files], count, CropReader(RATE, SAMPLES), silence)
 
 
@@ -86,7 +87,7 @@ def tracks(tmp_path):
 
 
 def scan_tracks(root):
-    return stems_of_tracks(scan("tracks", Corpus(str(root), patterns=["**/*/*"]), RATE, SAMPLES).files)
+    return stems_of_tracks(scan("tracks", Corpus(str(root), patterns=["**/*/*"]), Demands(RATE, SAMPLES)).files)
 
 
 def test_stems_are_cut_at_one_place_where_most_of_them_sound(tracks):
@@ -129,3 +130,23 @@ def test_sources_of_a_made_up_track_lie_far_apart(tmp_path):
     assert stems.shape == (2, 4, SAMPLES)
     assert (stems[:, :, 0]).int().tolist() == [[1, 2, 3, 4], [1, 2, 3, 4]]
     assert len(stems[:, :, 0].unique()) == 8
+
+
+def test_sets_that_cannot_be_read_are_left_out_with_a_warning(tmp_path, write_noise):
+    for number in range(4):
+        write_noise(f"{number}.flac", seed=number)
+    crops = even(tmp_path, 4)
+    assert crops.readable() is crops
+    for broken in (0, 2):
+        file = tmp_path / f"{broken}.flac"
+        file.write_bytes(file.read_bytes()[:9000])
+    with pytest.warns(UserWarning, match=r"[02]\.flac is (unreadable|truncated).*Other validation audio") as caught:
+        left = crops.readable()
+    assert len(caught) == 2
+    assert [files[0].path for files in left.sets] == ["1.flac", "3.flac"]
+    assert len(left) == 4
+    assert all(torch.isfinite(left[index]).all() for index in range(4))
+    for other in (1, 3):
+        (tmp_path / f"{other}.flac").write_text("broken")
+    with pytest.raises(RuntimeError, match=r"0\.flac is unreadable"):
+        crops.readable()

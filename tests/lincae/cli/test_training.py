@@ -46,12 +46,13 @@ STEPS = [
 def test_a_folder_of_mixed_files_trains_and_every_epoch_logs_how_linear_it_is(fit, music, tmp_path):
     done = fit(f"--data.train={music}", "--trainer.max_steps=12", "--data.steps_per_epoch=5")
     assert "broken.wav" in done.stderr
-    assert "1 of 5 audio files are not used" in done.stderr
+    assert "2 of 5 audio files are not used" in done.stderr
+    assert "1 are below the lowest sample rate allowed (e.ogg)" in done.stderr
     for name in FIGURES:
         assert list(logged(tmp_path, name)) == [4, 9, 11], name
     for name in STEPS:
         assert list(logged(tmp_path, name)) == list(range(12)), name
-    assert set(logged(tmp_path, "data/rejected_unreadable").values()) == {1}
+    assert set(logged(tmp_path, "data/files_unreadable").values()) == {1}
 
 
 def test_a_run_stopped_by_what_schedules_do_not_see_continues_where_it_was(fit, music, tmp_path):

@@ -1,0 +1,148 @@
+"""Prepared shards: the audio of a corpus as 16-bit mono samples, one track after the other, and a manifest.
+
+A folder (or the same below a URL) holds
+
+    plan.jsonl        what is to be prepared: a header, then one line for each source file
+    00000.pcm, ...    samples of whole tracks: 16 bits, little-endian, mono
+    00000.jsonl, ...  one line for each track of that shard, once it is finished
+    manifest.jsonl    a header and all tracks, once every shard is finished: all that training reads besides samples
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from datamodules.corpus import Corpus
+from datamodules.storage import Range, is_url, storage
+
+FORMAT = "lincae shards 1"
+PLAN, MANIFEST = "plan.jsonl", "manifest.jsonl"
+SAMPLE_RATE = 44_100
+SAMPLE = np.dtype("<i2")
+FULL_SCALE = 32_768  # as soundfile scales 16-bit files
+
+
+def shard_name(number: int) -> str:
+    """File name of a shard's samples."""
+    return f"{number:05d}.pcm"
+
+
+def journal_name(number: int) -> str:
+    """File name of a shard's list of tracks."""
+    return f"{number:05d}.jsonl"
+
+
+class Track(NamedTuple):
+    """A source file in the manifest.
+
+    Attributes:
+        path: of the source, relative to its corpus.
+        group, split: as `datamodules.corpus.Entry`.
+        rate, channels: of the source, Hz.
+        shard: number of its shard.
+        first: sample of the shard at which it begins.
+        frames: samples, at the shards' rate.
+        gain: what the samples were scaled by: 1, or less where the source peaks above full scale.
+        source_sha256: of the source file.
+        pcm_sha256: of the samples.
+        rejected: why the source was left out; empty for a track. A rejected source has no samples.
+    """
+
+    path: str
+    group: str
+    split: str
+    rate: int = 0
+    channels: int = 0
+    shard: int = 0
+    first: int = 0
+    frames: int = 0
+    gain: float = 1.0
+    source_sha256: str = ""
+    pcm_sha256: str = ""
+    rejected: str = ""
+
+    def line(self) -> str:
+        """One line of JSON, ASCII: names that are no Unicode come back as they were."""
+        return json.dumps(self._asdict()) + "\n"
+
+
+def parse_tracks(lines: Sequence[bytes | str]) -> list[Track]:
+    """Tracks from lines of JSON."""
+    return [Track(**json.loads(line)) for line in lines]
+
+
+class Manifest(NamedTuple):
+    """What a folder of shards holds.
+
+    Attributes:
+        header: `format`, `corpus`, `licence`, `sample_rate`, `shards` (their number) and `decoder`.
+        tracks: in the order of their paths.
+    """
+
+    header: dict
+    tracks: list[Track]
+
+
+def is_prepared(corpus: Corpus) -> bool:
+    """Whether the corpus' path is one of shards, finished or not, rather than of audio files."""
+    return is_url(corpus.path) or not storage(corpus.path).sizes().keys().isdisjoint({PLAN, MANIFEST})
+
+
+def read_manifest(root: str) -> Manifest:
+    """The manifest of a finished folder or URL of shards, checked against the objects that are there.
+
+    Raises:
+        ValueError: if it is unfinished, of another format, or shards are missing or of a wrong size.
+    """
+    sizes = storage(root).sizes()
+    if MANIFEST not in sizes:
+        hint = "it is unfinished: run the same `lincae data prepare` again" if PLAN in sizes else "there are no shards"
+        raise ValueError(f"{root} has no {MANIFEST}: {hint}. Shards are made by `lincae data prepare SOURCE -o FOLDER`")
+    header, *lines = storage(root).read(MANIFEST).splitlines()
+    manifest = Manifest(json.loads(header), parse_tracks(lines))
+    if manifest.header.get("format") != FORMAT:
+        raise ValueError(
+            f"{root}/{MANIFEST} is in format {manifest.header.get('format')!r}, this version reads {FORMAT!r}: prepare "
+            "the corpus again"
+        )
+    expected = [0] * manifest.header["shards"]
+    for track in manifest.tracks:
+        expected[track.shard] += track.frames * SAMPLE.itemsize
+    for number, size in enumerate(expected):
+        found = sizes.get(shard_name(number), 0)
+        if found != size:
+            raise ValueError(
+                f"{root}/{shard_name(number)} holds {found} bytes of {size}: copy the folder again, or prepare it anew"
+            )
+    return manifest
+
+
+class Stretch(NamedTuple):
+    """Samples [first, last) of a shard."""
+
+    root: str
+    shard: str
+    first: int
+    last: int
+
+
+def read_samples(stretches: Sequence[Stretch]) -> list[np.ndarray]:
+    """The samples of each stretch, (n,), int16, without a copy where they lie in memory.
+
+    Raises:
+        RuntimeError: if an object store does not answer.
+    """
+    samples: list[np.ndarray] = [np.empty(0, SAMPLE)] * len(stretches)
+    for root in {stretch.root for stretch in stretches}:
+        numbers = [number for number, stretch in enumerate(stretches) if stretch.root == root]
+        ranges = [
+            Range(stretch.shard, stretch.first * SAMPLE.itemsize, stretch.last * SAMPLE.itemsize)
+            for stretch in (stretches[number] for number in numbers)
+        ]
+        for number, content in zip(numbers, storage(root).ranges(ranges), strict=True):
+            samples[number] = np.frombuffer(content, SAMPLE)
+    return samples
