@@ -16,7 +16,8 @@ class EGMD(PublishedCorpus):
     """1,059 drum performances, each recorded with 43 kits of a drum module (Callender et al. 2020, arXiv 2004.00188).
 
     The table sets the performances apart: 35,217 recordings for training, 5,031 for validation, 5,289 for testing. A
-    performance is a group, whatever the kit. A drummer is heard in several parts.
+    performance is a group, whatever the kit. A drummer is heard in several parts. The table's durations are those of
+    the performances, from which recordings may differ, so they are not held against the files.
     """
 
     title = "E-GMD"
@@ -27,9 +28,9 @@ class EGMD(PublishedCorpus):
     def entries(self) -> list[Entry]:
         table = self.expect(TABLE, f"{FOLDER}/{TABLE}")
         folder = os.path.relpath(os.path.dirname(table), self.path)
-        columns = {"audio_filename": str, "id": str, "split": str, "duration": float}
+        columns = {"audio_filename": str, "id": str, "split": str}
         listed = [
-            Entry(os.path.normpath(os.path.join(folder, name)), performance, split, seconds)
-            for name, performance, split, seconds in read_table(table, columns)
+            Entry(os.path.normpath(os.path.join(folder, name)), performance, split)
+            for name, performance, split in read_table(table, columns)
         ]
         return self.present(listed, self.audio_paths())

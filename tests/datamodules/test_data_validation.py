@@ -138,9 +138,8 @@ def test_sets_that_cannot_be_read_are_left_out_with_a_warning(tmp_path, write_no
     crops = even(tmp_path, 4)
     assert crops.readable() is crops
     for broken in (0, 2):
-        file = tmp_path / f"{broken}.flac"
-        file.write_bytes(file.read_bytes()[:9000])
-    with pytest.warns(UserWarning, match=r"[02]\.flac is (unreadable|truncated).*Other validation audio") as caught:
+        (tmp_path / f"{broken}.flac").write_text("broken")
+    with pytest.warns(UserWarning, match=r"[02]\.flac is unreadable.*Other validation audio") as caught:
         left = crops.readable()
     assert len(caught) == 2
     assert [files[0].path for files in left.sets] == ["1.flac", "3.flac"]
