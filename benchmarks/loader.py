@@ -17,7 +17,6 @@ import argparse
 import json
 import os
 import platform
-import random
 import resource
 import shutil
 import statistics
@@ -47,7 +46,7 @@ from datamodules.sampling import RandomCrops, StepSampler
 SAMPLE_RATE = 44_100
 BATCH = 20
 SILENCE = 1e-3  # to look for silent crops is work of ours that counts
-ENDLESS = 1 << 40  # batches
+MANY = 1 << 20  # batches: more than a measurement takes
 SHARD_BYTES = 512_000_000
 ENCODERS = {
     "wav": {"subtype": "PCM_16"},
@@ -124,8 +123,10 @@ def measure(audio: dict[str, Path], options: argparse.Namespace) -> tuple[dict[C
     ]
     datasets = {case: dataset(audio[case.format], case.samples, case.way) for case in cases}
     rates: dict[Case, list[Rate]] = {case: [] for case in cases}
-    for case in tqdm(cases * options.runs, "reading"):  # the two ways in turns, so that a slower spell meets both
-        batches = until(options.seconds, StepSampler(BATCH, 0, ENDLESS, ENDLESS))
+    turns = list(product(range(options.runs), cases))  # the two ways in turns, so that a slower spell meets both
+    for run, case in tqdm(turns, "reading"):  # each run other crops: late ones take longer in mp3
+        first, last = run * MANY, (run + 1) * MANY
+        batches = until(options.seconds, StepSampler(BATCH, first, last, MANY))
         rates[case].append(rate(loader(datasets[case], case.workers, batches)))
     waiting = [case for case in cases if case.samples == options.samples[0]]
     batches = StepSampler(BATCH, 0, options.steps + 1, options.steps + 1)
@@ -146,7 +147,9 @@ def dataset(folder: Path, samples: int, way: str) -> Dataset:
 
 
 class PublishedCrops(Dataset):
-    """The published module's way: a random place of each worker's own, all channels, numpy's mean of them.
+    """The published module's way: a file is opened for a crop and all its channels are read and averaged, in torch.
+
+    The mean is doubled to stereo, from which one channel is drawn and copied. Silent crops are drawn anew.
 
     Args:
         folder: audio files.
@@ -156,11 +159,20 @@ class PublishedCrops(Dataset):
     def __init__(self, folder: Path, samples: int) -> None:
         self.files, self.samples = sorted(folder.iterdir()), samples
 
-    def __getitem__(self, index: int) -> np.ndarray:
-        """A crop (T,), float32, whatever the index; torch has seeded `random` in each worker."""
-        with soundfile.SoundFile(random.choice(self.files)) as sound:
-            sound.seek(random.randrange(sound.frames - self.samples + 1))
-            return sound.read(self.samples, dtype="float32", always_2d=True).mean(1)
+    def __getitem__(self, index: int) -> torch.Tensor:
+        """A crop (T,), float32, whatever the index: each worker has a generator of its own, which torch has seeded."""
+        file = self.files[draw(len(self.files))]
+        with soundfile.SoundFile(file) as sound:
+            sound.seek(draw(sound.frames - self.samples + 1))
+            frames = sound.read(self.samples, dtype="float32", always_2d=True)
+        mono = torch.from_numpy(frames).T.mean(0)
+        crop = torch.stack([mono, mono])[draw(2)]
+        return crop.clone() if crop.square().mean().sqrt() >= SILENCE else self[index]
+
+
+def draw(bound: int) -> int:
+    """A random integer from 0 to bound - 1."""
+    return int(torch.randint(bound, ()))
 
 
 def loader(crops: Dataset, workers: int, batches: Iterable[list[int]]) -> DataLoader:
@@ -243,8 +255,8 @@ def piece(samples: int) -> np.ndarray:
     rng = np.random.default_rng(0)
     noise = np.fft.rfft(rng.standard_normal((2, samples), np.float32))
     noise = np.fft.irfft(noise / np.sqrt(np.arange(1, noise.shape[1] + 1, dtype=np.float32)), samples)
-    time = np.arange(samples) / SAMPLE_RATE
-    chord = sum(np.sin(2 * np.pi * pitch * time) / pitch for pitch in (55, 110, 138.6, 164.8, 220.5, 440.7, 1_761))
+    seconds = np.arange(samples) / SAMPLE_RATE
+    chord = sum(np.sin(2 * np.pi * pitch * seconds) / pitch for pitch in (55, 110, 138.6, 164.8, 220.5, 440.7, 1_761))
     audio = (noise / noise.std() + chord / chord.std()).T
     return (0.9 * audio / np.abs(audio).max()).astype(np.float32)
 
@@ -271,29 +283,26 @@ def ratios(rates: dict[Case, list[Rate]]) -> list[dict[str, float]]:
 
 def show(results: dict[str, Any]) -> None:
     """Prints what `main` found as tables."""
-    table = Table(title=f"crops per second, {results['machine']}", title_justify="left")
-    for column in (*Case._fields, "a core, minimum", "median", "by the clock, minimum", "median"):
-        table.add_column(column, justify="left" if column in ("format", "way") else "right")
+    rates = Table(title=f"crops per second, {results['machine']}", title_justify="left")
+    waits = Table(title=f"share of time that steps of {results['step_seconds']:g} s wait", title_justify="left")
+    for table, figures in (
+        (rates, ("a core, minimum", "median", "by the clock, minimum", "median")),
+        (waits, ("waited",)),
+    ):
+        for name in (*Case._fields, *figures):
+            table.add_column(name, justify="left" if name in ("format", "way") else "right", no_wrap=name == "way")
     for row in results["rates"]:
-        found = [*row["per_core"], *row["per_second"]]
-        table.add_row(*(str(row[name]) for name in Case._fields), *(f"{value:,.0f}" for value in found))
-    Console().print(table)
-    table = Table(title="ratios of medians, a core", title_justify="left")
-    names = ["samples", "workers", *RATIOS]
-    for column in names:
-        table.add_column(column, justify="right")
-    for row in results["ratios"]:
-        table.add_row(*(f"{row[name]:.4g}" if name in row else "" for name in names))
-    Console().print(table)
-    seconds = results["step_seconds"]
-    table = Table(
-        title=f"share of time that steps (sleeps of {seconds:g} s) wait for {BATCH} crops", title_justify="left"
-    )
-    for column in (*Case._fields, "waited"):
-        table.add_column(column, justify="left" if column in ("format", "way") else "right")
+        figures = [*row["per_core"], *row["per_second"]]
+        rates.add_row(*(str(row[name]) for name in Case._fields), *(f"{figure:,.0f}" for figure in figures))
     for row in results["waits"]:
-        table.add_row(*(str(row[name]) for name in Case._fields), f"{row['share']:.1%}")
-    Console().print(table)
+        waits.add_row(*(str(row[name]) for name in Case._fields), f"{row['share']:.1%}")
+    quotients = Table("samples, workers", title="ratios of medians, a core", title_justify="left")
+    for row in results["ratios"]:
+        quotients.add_column(f"{row['samples']}, {row['workers']}", justify="right")
+    for name in RATIOS:
+        quotients.add_row(name, *(f"{row[name]:.2f}" if name in row else "" for row in results["ratios"]))
+    for table in (rates, quotients, waits):
+        Console().print(table)
 
 
 if __name__ == "__main__":

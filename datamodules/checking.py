@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Container, Generator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from datamodules.corpus import Corpus, Entry
-from datamodules.index import Demands, quarantine_of, tolerance
-from datamodules.inspection import decode_blocks, read_header, true_frames
+from datamodules.index import Demands
+from datamodules.inspection import mono_blocks
+from datamodules.processes import in_processes
 from datamodules.rejection import BadAudioError
 from datamodules.shards import (
     FULL_SCALE,
@@ -26,8 +25,11 @@ from datamodules.shards import (
     read_samples,
     shard_name,
 )
+from datamodules.source import file_sha256, true_header
+from datamodules.storage import is_url
 
 CHUNK = 1 << 22  # samples
+BATCH = 32  # files that a process checks before it ends
 
 
 class FileCheck(NamedTuple):
@@ -56,12 +58,12 @@ class Silence:
     """The share of a sound that is silent, heard block by block in windows of equal length.
 
     Args:
-        window: frames. What is left at the end of a sound counts as a window if it is the only one.
+        window: samples. What is left at the end of a sound counts as a window if it is the only one.
         threshold: rms below which a window is silent; full scale is 1.
     """
 
     def __init__(self, window: int, threshold: float) -> None:
-        self.window, self.threshold = window, threshold
+        self.window, self.threshold = max(1, window), threshold
         self._rest = np.empty(0, np.float32)
         self._silent = self._windows = 0
 
@@ -79,41 +81,50 @@ class Silence:
         return self._silent / max(1, self._windows)
 
     def _count(self, windows: np.ndarray) -> None:
-        energy = np.einsum("wt,wt->w", windows, windows) / max(1, windows.shape[1])
+        energy = np.einsum("wt,wt->w", windows, windows) / windows.shape[1]
         self._silent += int((energy < self.threshold**2).sum())
         self._windows += len(windows)
 
 
-def check_corpus(corpus: Corpus, demands: Demands, silence: float, processes: int) -> tuple[int, Iterator[FileCheck]]:
+def check_corpus(
+    corpus: Corpus, demands: Demands, silence: float, processes: int, quarantined: Container[str] = ()
+) -> tuple[int, Generator[FileCheck]]:
     """Checks all files of a corpus, or all tracks of its shards.
 
     Args:
         corpus: what to check.
         demands: what files must meet.
         silence: rms below which a stretch as long as a crop is silent.
-        processes: that decode files.
+        processes: that decode files. Shards at a URL are read by this one.
+        quarantined: paths that are known to be broken, and not looked at.
 
     Returns:
-        How many files there are, and what is found out about each, sorted by path.
+        How many files there are, and what is found out about each, in any order.
 
     Raises:
-        ValueError: if the corpus is missing, or its shards are unfinished or of wrong sizes.
+        ValueError: if the corpus is missing or empty, or its shards are unfinished or of wrong sizes.
+        OSError: if the disk, and not a file, is broken.
+        RuntimeError: if a process dies at a file, or an object store does not answer.
     """
+    files: Sequence[Entry | Track]
+    check: Callable[[Any], FileCheck]
     if is_prepared(corpus):
-        tracks = read_manifest(corpus.path).tracks
-        return len(tracks), (check_track(corpus.path, track, demands, silence) for track in tracks)
-    entries, quarantined = corpus.entries(), quarantine_of(corpus)
-    check = partial(check_file, corpus.path, demands=demands, silence=silence)
-    return len(entries), (
-        found._replace(reason="quarantined") if found.path in quarantined else found
-        for found in in_processes(check, entries, processes)
-    )
+        files = read_manifest(corpus.path).tracks
+        check = partial(check_track, corpus.path, demands=demands, silence=silence)
+    else:
+        files = corpus.entries()
+        check = partial(check_file, corpus.path, demands=demands, silence=silence)
+    if not files:
+        raise ValueError(f"{corpus.path} has no audio files: correct the path")
 
+    def check_all(batch: Sequence[Entry | Track]) -> Generator[FileCheck]:
+        for file in batch:
+            yield FileCheck(file.path, reason="quarantined") if file.path in quarantined else check(file)
 
-def in_processes(check, entries: list[Entry], processes: int) -> Iterator[FileCheck]:
-    """Calls a function for each entry in processes of its own, in order."""
-    with ProcessPoolExecutor(processes) as executor:
-        yield from executor.map(check, entries, chunksize=4)
+    if is_url(corpus.path):  # a client of an object store does not survive a fork
+        return len(files), check_all(files)
+    batches = (files[first : first + BATCH] for first in range(0, len(files), BATCH))
+    return len(files), in_processes(check_all, batches, processes)
 
 
 def check_file(root: str, entry: Entry, demands: Demands, silence: float) -> FileCheck:
@@ -124,23 +135,22 @@ def check_file(root: str, entry: Entry, demands: Demands, silence: float) -> Fil
         entry: the file.
         demands: what it must meet.
         silence: rms below which a stretch as long as a crop is silent.
+
+    Raises:
+        OSError: if the file cannot be read.
     """
     location, found = os.path.join(root, entry.path), FileCheck(entry.path)
     try:
-        header = read_header(location)
-        frames = true_frames(location, header)
-        header = header._replace(frames=frames)
-        seconds = frames / header.rate
-        found = FileCheck(entry.path, seconds, header.rate, header.channels, header.format)
-        if entry.seconds is not None and abs(seconds - entry.seconds) > tolerance(entry.seconds):
-            raise BadAudioError("wrong_length")
+        header = true_header(location, entry.seconds)
+        found = FileCheck(entry.path, header.frames / header.rate, header.rate, header.channels, header.format)
         heard = Silence(round(demands.samples * header.rate / demands.sample_rate), silence)
-        for block in decode_blocks(location, header):
-            heard.hear(block.mean(axis=1))
+        for block in mono_blocks(location, header, header.rate):
+            heard.hear(block)
     except BadAudioError as error:
+        file_sha256(location)  # raises an OSError if it is the disk that is broken
         return found._replace(reason=error.reason)
-    unsuitable = demands.reason(frames * demands.sample_rate // header.rate, header.rate, header.channels)
-    return found._replace(silent=heard.share(), reason=unsuitable or "")
+    length = header.frames * demands.sample_rate // header.rate
+    return found._replace(silent=heard.share(), reason=demands.reason(length, header.rate, header.channels) or "")
 
 
 def check_track(root: str, track: Track, demands: Demands, silence: float) -> FileCheck:
@@ -151,15 +161,18 @@ def check_track(root: str, track: Track, demands: Demands, silence: float) -> Fi
         track: from their manifest.
         demands: what it must meet.
         silence: rms below which a stretch as long as a crop is silent.
+
+    Raises:
+        RuntimeError: if an object store does not answer.
     """
     found = FileCheck(track.path, track.frames / SAMPLE_RATE, track.rate, track.channels, "shard")
     if track.rejected:
         return found._replace(reason=track.rejected)
-    digest, heard = hashlib.sha256(), Silence(math.ceil(demands.samples * SAMPLE_RATE / demands.sample_rate), silence)
-    for first in range(track.first, track.first + track.frames, CHUNK):
-        last = min(first + CHUNK, track.first + track.frames)
-        (samples,) = read_samples([Stretch(root, shard_name(track.shard), first, last)])
-        digest.update(samples.tobytes())
+    digest, heard = hashlib.sha256(), Silence(round(demands.samples * SAMPLE_RATE / demands.sample_rate), silence)
+    end = track.first + track.frames
+    for first in range(track.first, end, CHUNK):
+        (samples,) = read_samples([Stretch(root, shard_name(track.shard), first, min(first + CHUNK, end))])
+        digest.update(samples.data)
         heard.hear(samples * np.float32(1 / FULL_SCALE))
     if digest.hexdigest() != track.pcm_sha256:
         return found._replace(reason="unreadable")

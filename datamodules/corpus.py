@@ -78,7 +78,7 @@ class Corpus:
             ValueError: if they are not where they should be.
         """
         if not os.path.isdir(self.path):
-            raise ValueError(f"{self.path}: no such folder. Correct the path in --data")
+            raise ValueError(f"{self.path}: no such folder. Correct the path")
         depth = self.group_depth
         return [
             Entry(path, "/".join(path.split("/")[:depth]) if path.count("/") >= depth else "")

@@ -62,10 +62,8 @@ def batch_buffer(rows: int, samples: int) -> Tensor:
 
     So a batch is written once, where it stays until it is copied to the device.
     """
-    if get_worker_info() is None:
-        return torch.empty(rows, samples)
-    shared = torch.UntypedStorage._new_shared(4 * rows * samples)
-    return torch.empty(0).set_(shared, 0, (rows, samples))
+    buffer = torch.empty(rows, samples)
+    return buffer if get_worker_info() is None else buffer.share_memory_()
 
 
 def as_it_is(batch: dict[str, Any]) -> dict[str, Any]:

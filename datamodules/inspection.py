@@ -51,10 +51,10 @@ def read_header(location: str) -> Header:
         BadAudioError: `unreadable`, or `truncated` if a wav-like, ogg or mp3 file declares more than it holds.
     """
     try:
-        with soundfile.SoundFile(location) as sound:
+        with soundfile.SoundFile(os.fsencode(location)) as sound:
             header = Header(sound.frames, sound.samplerate, sound.channels, sound.format)
             log = sound.extra_info
-    except (soundfile.SoundFileError, UnicodeEncodeError) as error:  # the latter: a name that is not UTF-8
+    except soundfile.SoundFileError as error:
         raise BadAudioError("unreadable") from error
     if header.frames == UNKNOWN:
         raise BadAudioError("unreadable")
@@ -93,7 +93,7 @@ def decode_blocks(location: str, header: Header) -> Iterator[np.ndarray]:
         raise BadAudioError("wrong_length")
     decoded = 0
     try:
-        with soundfile.SoundFile(location) as sound:
+        with soundfile.SoundFile(os.fsencode(location)) as sound:
             while len(frames := sound.read(BLOCK, dtype="float32", always_2d=True)):
                 if not np.isfinite(frames).all():
                     raise BadAudioError("not_finite")
@@ -136,12 +136,13 @@ def mono_blocks(location: str, header: Header, sample_rate: int) -> Iterator[np.
 
 
 def mix_down(frames: np.ndarray, mono: np.ndarray | None = None) -> np.ndarray:
-    """The mean of all channels, (n, channels) -> (n,), into `mono` if given."""
-    mono = np.empty(len(frames), frames.dtype) if mono is None else mono
+    """The mean of all channels, (n, channels) -> (n,), float32, into `mono` if given."""
+    mono = np.empty(len(frames), np.float32) if mono is None else mono
     mono[:] = frames[:, 0]
     for channel in frames.T[1:]:  # by adding channels: numpy's mean over a short axis is ten times slower
         mono += channel
-    mono /= frames.shape[1]
+    if frames.shape[1] > 1:
+        mono /= frames.shape[1]
     return mono
 
 

@@ -5,11 +5,9 @@ Every job of a preparation reads the same plan, so jobs on many machines need no
 
 from __future__ import annotations
 
-import json
+import fcntl
 import os
-import tempfile
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -22,7 +20,10 @@ import soxr
 from datamodules.corpus import Corpus, Entry
 from datamodules.headers import SizedHeader, read_headers
 from datamodules.index import quarantine_of
-from datamodules.shards import FORMAT, PLAN, SAMPLE, SAMPLE_RATE, journal_name
+from datamodules.shards import FORMAT, PLAN, SAMPLE, SAMPLE_RATE, is_prepared, journal_name, line_of, parse_list
+
+PARTIAL = ".partial"
+"""What a file is named until it is finished."""
 
 
 class Planned(NamedTuple):
@@ -42,6 +43,11 @@ class Planned(NamedTuple):
     bytes: int
     frames: int
     shard: int
+
+    @property
+    def source(self) -> tuple[Any, ...]:
+        """All that may not change until the file is prepared."""
+        return self[:5]
 
 
 @dataclass(frozen=True)
@@ -86,23 +92,39 @@ def make_plan(name: str, corpus: Corpus, out: Path, shard_bytes: int) -> Plan:
     Raises:
         ValueError: if there is nothing to prepare, or the folder was planned for something else.
     """
-    quarantined = quarantine_of(corpus)
-    entries = [entry for entry in corpus.entries() if entry.path not in quarantined]
-    if not entries:
-        raise ValueError(f"corpus {name!r} ({corpus.path}) has no audio files: correct the path")
+    if is_prepared(corpus):
+        raise ValueError(f"{corpus.path} is a place of shards, not of audio files: give the folder of the audio")
+    entries, quarantined = corpus.entries(), quarantine_of(corpus)
+    wanted = [entry for entry in entries if entry.path not in quarantined]
+    if not wanted:
+        listed = f" but {len(entries)} on its quarantine list" if entries else ""
+        raise ValueError(f"corpus {name!r} ({corpus.path}) has no audio files{listed}: correct the path")
+    if out.exists() and os.path.samefile(out, corpus.path):
+        raise ValueError(f"{corpus.path} would hold its own shards: prepare into another folder")
+    settings = settings_of(name, corpus, shard_bytes)
     file = out / PLAN
     if not file.exists():
-        files = assign_shards(corpus.path, entries, shard_bytes)
+        refuse_shards(out)
+        files = assign_shards(corpus.path, wanted, shard_bytes)
         out.mkdir(parents=True, exist_ok=True)
-        header = plan_header(name, corpus, files[-1].shard + 1, shard_bytes)
+        header = {**settings, "shards": files[-1].shard + 1, "files": len(files)}
         write_once(file, [header, *(item._asdict() for item in files)])
-    header, *lines = [json.loads(line) for line in file.read_bytes().splitlines()]
-    for key, value in plan_header(name, corpus, header.get("shards", 0), shard_bytes).items():
-        if header.get(key) != value:
-            raise ValueError(f"{file} was made for {key} {header.get(key)!r}, not {value!r}: prepare into a new folder")
-    plan = Plan(corpus.path, out, header, [Planned(**line) for line in lines])
-    check_unchanged(plan, entries)
+    plan = Plan(corpus.path, out, *parse_list(file.read_bytes(), Planned, str(file)))
+    check_settings(plan, settings)
+    check_unchanged(plan, entries, quarantined)
     return plan
+
+
+def settings_of(name: str, corpus: Corpus, shard_bytes: int) -> dict[str, Any]:
+    """What all shards of a folder have in common: the beginning of the header of plans and manifests."""
+    return {
+        "format": FORMAT,
+        "corpus": name,
+        "licence": corpus.licence,
+        "sample_rate": SAMPLE_RATE,
+        "shard_bytes": shard_bytes,
+        "decoder": f"libsndfile {soundfile.__libsndfile_version__}, soxr {soxr.__libsoxr_version__}",
+    }
 
 
 def assign_shards(source: str, entries: Sequence[Entry], shard_bytes: int) -> list[Planned]:
@@ -118,37 +140,56 @@ def assign_shards(source: str, entries: Sequence[Entry], shard_bytes: int) -> li
     return planned
 
 
-def check_unchanged(plan: Plan, entries: Sequence[Entry]) -> None:
-    """Raises ValueError if files are new, gone or of another size since the plan was made."""
-    before = {file.path: file.bytes for file in plan.files}
-    after = {entry.path: os.path.getsize(os.path.join(plan.source, entry.path)) for entry in entries}
-    differing = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+def refuse_shards(out: Path) -> None:
+    """Raises ValueError if a folder has shards but no plan: they would be taken for those of a new one."""
+    shards = sorted([*out.glob("*.pcm"), *out.glob("[0-9]*.jsonl*")])
+    if shards and not (out / PLAN).exists():  # another job may have made it by now, and begun
+        raise ValueError(f"{out} has no {PLAN} but holds {shards[0].name}: prepare into a new folder")
+
+
+def check_settings(plan: Plan, settings: Mapping[str, Any]) -> None:
+    """Raises ValueError if shards were planned with other settings."""
+    for key, value in settings.items():
+        if plan.header.get(key) != value:
+            raise ValueError(
+                f"{plan.out / PLAN} was made for {key} {plan.header.get(key)!r}, not {value!r}: prepare into a new "
+                f"folder, or go on with the former {key}"
+            )
+
+
+def check_unchanged(plan: Plan, entries: Iterable[Entry], quarantined: Container[str]) -> None:
+    """Raises ValueError if files are new, gone, changed or described otherwise since the plan was made.
+
+    Args:
+        plan: what was planned.
+        entries: the files of the corpus, all of them.
+        quarantined: paths that need not be in the plan. They may be: it was made first.
+    """
+    before = {file.path: file.source for file in plan.files}
+    after = {entry.path: (*entry, os.path.getsize(os.path.join(plan.source, entry.path))) for entry in entries}
+    differing = sorted(
+        path
+        for path in before.keys() | after.keys()
+        if before.get(path) != after.get(path) and (path in before or path not in quarantined)
+    )
     if differing:
+        more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
         raise ValueError(
-            f"{len(differing)} files of {plan.source} are new, gone or changed since {plan.out / PLAN} was made, such "
-            f"as {differing[0]}: prepare into a new folder"
+            f"{plan.source}: {differing[0]}{more}: new, gone or changed since {plan.out / PLAN} was made. Prepare into "
+            "a new folder"
         )
 
 
-def plan_header(name: str, corpus: Corpus, shards: int, shard_bytes: int) -> dict[str, Any]:
-    """The first line of plans and manifests."""
-    return {
-        "format": FORMAT,
-        "corpus": name,
-        "licence": corpus.licence,
-        "sample_rate": SAMPLE_RATE,
-        "shards": shards,
-        "shard_bytes": shard_bytes,
-        "decoder": f"libsndfile {soundfile.__libsndfile_version__}, soxr {soxr.__libsoxr_version__}",
-    }
-
-
-def write_once(file: Path, lines: Sequence[dict[str, Any]]) -> None:
-    """Writes lines of JSON, all or nothing. A file that is there already is left alone: another job was faster."""
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=f".{file.name}.") as partial:
-        partial.writelines(json.dumps(line) + "\n" for line in lines)
-        partial.flush()
-        os.fsync(partial.fileno())
-        os.chmod(partial.name, 0o644)
-        with suppress(FileExistsError):
-            os.link(partial.name, file)
+def write_once(file: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    """Writes lines of JSON, all or nothing, unless another job has done so or is at it."""
+    partial = file.with_name(file.name + PARTIAL)
+    with partial.open("a") as stream:
+        fcntl.lockf(stream, fcntl.LOCK_EX)
+        if file.exists():
+            partial.unlink(missing_ok=True)
+            return
+        stream.truncate(0)  # what a process that was killed has left
+        stream.writelines(line_of(line) for line in lines)
+        stream.flush()
+        os.fsync(stream.fileno())
+        os.rename(partial, file)

@@ -2,7 +2,7 @@
 
 Each shard is written by itself: track after track, with a line of its journal after each. A process that is killed
 leaves whole tracks, which the next one verifies by their hashes and keeps, so an interrupted preparation ends in the
-same bytes as any other.
+same bytes as any other. The last step of a shard, which finishes it, gives its journal its name.
 """
 
 from __future__ import annotations
@@ -10,32 +10,43 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import json
 import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from contextlib import contextmanager
-from multiprocessing import get_context
-from multiprocessing.queues import SimpleQueue
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from datamodules.index import tolerance
-from datamodules.inspection import Header, mono_blocks, read_header, true_frames
-from datamodules.planning import Plan, Planned, write_once
+from datamodules.inspection import mono_blocks
+from datamodules.planning import PARTIAL, Plan, Planned, write_once
+from datamodules.processes import in_processes
 from datamodules.rejection import BadAudioError
-from datamodules.shards import FULL_SCALE, MANIFEST, SAMPLE, SAMPLE_RATE, Track, journal_name, parse_tracks, shard_name
+from datamodules.shards import (
+    FULL_SCALE,
+    MANIFEST,
+    PLAN,
+    SAMPLE,
+    SAMPLE_RATE,
+    Track,
+    check_sizes,
+    journal_name,
+    line_of,
+    shard_name,
+)
+from datamodules.source import file_sha256, naming, true_header
+from datamodules.storage import storage
 
-PARTIAL = ".partial"
-LOCK_SECONDS = 60  # for a process whose parent was killed to notice it
+LOCK_SECONDS = 5.0  # in which the processes of a job that was killed are gone
 CHUNK = 1 << 22  # bytes
 
 
 def prepare(
-    plan: Plan, part: int = 1, parts: int = 1, processes: int = 1, progress: Callable[[Track, int], None] | None = None
+    plan: Plan, part: int = 1, parts: int = 1, processes: int = 1, progress: Callable[[Planned], object] | None = None
 ) -> None:
     """Writes the shards of one part that are not finished, and the manifest once all shards of all parts are.
 
@@ -44,129 +55,122 @@ def prepare(
         part: 1 to `parts`: which share of the shards.
         parts: jobs that prepare the corpus, on this machine or others.
         processes: shards that are written at the same time.
-        progress: told each track as it is finished, or found finished, with its planned number of samples.
+        progress: told each file of these shards as it is done, or found done.
 
     Raises:
-        OSError: if something cannot be written, such as on a full disk. Nothing finished is lost.
-        RuntimeError: if another process writes the same shard, or a process died.
+        OSError: if something cannot be read or written, as on a full disk. No finished track is lost.
+        RuntimeError: if another process writes the same shard, a process dies, or a source changes.
+        ValueError: if a finished shard is not as large as it was.
     """
-    numbers = [number for number in plan.numbers(part, parts) if not plan.is_finished(number)]
-    messages: SimpleQueue = get_context().SimpleQueue()
-    with ProcessPoolExecutor(processes, initializer=remember, initargs=(messages, os.getpid())) as executor:
-        waiting = {executor.submit(write_shard, plan.source, plan.out, n, plan.shards[n]) for n in numbers}
-        try:
-            while waiting or not messages.empty():
-                done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-                while not messages.empty():
-                    message = messages.get()
-                    if progress:
-                        progress(*message)
-                for future in done:
-                    future.result()
-        except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
-            raise
+    unfinished = [plan.shards[number] for number in plan.numbers(part, parts) if not plan.is_finished(number)]
+    with closing(in_processes(partial(write_shard, plan.source, plan.out), unfinished, processes)) as done:
+        for file in done:
+            if progress:
+                progress(file)
     if all(plan.is_finished(number) for number in range(len(plan.shards))):
         write_manifest(plan)
 
 
 def write_manifest(plan: Plan) -> None:
-    """Joins the journals of all shards."""
-    if (plan.out / MANIFEST).exists():
-        return
-    tracks: list[Track] = []
-    for number in range(len(plan.shards)):
-        tracks += parse_tracks((plan.out / journal_name(number)).read_bytes().splitlines())
-    write_once(plan.out / MANIFEST, [plan.header, *(track._asdict() for track in tracks)])
+    """Joins the journals of all shards; an existing manifest is left alone.
+
+    Raises:
+        ValueError: if a shard is not as large as its tracks.
+    """
+    tracks = [track for number in range(len(plan.shards)) for track in read_journal(plan.out / journal_name(number))]
+    check_sizes(plan.out, tracks, storage(str(plan.out)).sizes())
+    if not (plan.out / MANIFEST).exists():
+        write_once(plan.out / MANIFEST, [plan.header, *(track._asdict() for track in tracks)])
 
 
-_messages: SimpleQueue | None = None
-_parent: int | None = None
+def read_journal(file: Path) -> list[Track]:
+    """The tracks of a finished shard."""
+    return [Track(**json.loads(line)) for line in file.read_bytes().splitlines()]
 
 
-def remember(messages: SimpleQueue, parent: int) -> None:
-    """Tells a process where to report, and whose child it is."""
-    global _messages, _parent
-    _messages, _parent = messages, parent
-
-
-def write_shard(source: str, out: Path, number: int, files: Sequence[Planned]) -> None:
-    """Writes one shard and its journal, from where an earlier process was stopped.
+def write_shard(source: str, out: Path, files: Sequence[Planned]) -> Iterator[Planned]:
+    """Writes a shard and its journal, from where an earlier process was stopped, and yields each file that is done.
 
     Args:
         source: folder of the corpus.
         out: folder of the shards.
-        number: of the shard.
-        files: in the order in which they are written.
+        files: of this shard, in the order in which they are written.
     """
+    number = files[0].shard
     shard, journal = out / shard_name(number), out / journal_name(number)
-    partial_shard, partial_journal = (file.with_name(file.name + PARTIAL) for file in (shard, journal))
-    if shard.exists():  # stopped between the two renames below
-        os.rename(shard, partial_shard)
-    with open(partial_journal, "a+b") as lines, locked(lines, journal), open(partial_shard, "a+b") as samples:
-        done = finished_tracks(lines, samples)
-        for track, file in zip(done, files, strict=False):
-            report(track, file)
-        for file in files[len(done) :]:
-            if _parent is not None and os.getppid() != _parent:
-                raise SystemExit(f"{shard}: the process that started this one is gone")
-            track = write_track(source, file, number, samples)
-            samples.flush()
-            lines.write(track.line().encode())
-            lines.flush()
-            report(track, file)
-        for stream in (samples, lines):
-            os.fsync(stream.fileno())
-        os.rename(partial_shard, shard)
-        os.rename(partial_journal, journal)
-
-
-def report(track: Track, file: Planned) -> None:
-    """Tells the main process of a finished track."""
-    if _messages is not None:
-        _messages.put((track, file.frames))
+    unfinished = journal.with_name(journal.name + PARTIAL)
+    with locked(out / PLAN, number):
+        if journal.exists():  # another job has just finished it
+            yield from files
+            return
+        with naming(shard), open(unfinished, "a+b") as lines, open(shard, "a+b") as samples:
+            done = count_finished(lines, samples, files)
+            yield from files[:done]
+            for file in files[done:]:
+                track = write_track(source, file, samples)
+                samples.flush()
+                lines.write(line_of(track._asdict()).encode())
+                lines.flush()
+                yield file
+            os.fsync(samples.fileno())
+            os.fsync(lines.fileno())
+        os.rename(unfinished, journal)
 
 
 @contextmanager
-def locked(stream: BinaryIO, journal: Path) -> Iterator[None]:
-    """Keeps a second process from writing the same shard."""
+def locked(plan: Path, number: int) -> Iterator[None]:
+    """Keeps all other processes, on any machine, from writing a shard: its lock is the byte of its number in the plan.
+
+    The operating system releases it when this process ends, whatever the cause.
+
+    Raises:
+        RuntimeError: if another process does not release it soon.
+    """
     deadline = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EAGAIN) or time.monotonic() > deadline:
-                raise RuntimeError(
-                    f"another process is writing the shard of {journal}: give each its own --part, or wait for it"
-                ) from error
-            time.sleep(0.5)
-    if journal.exists():
-        raise RuntimeError(f"another process has just finished {journal}: start again for what is left")
-    yield
+    with plan.open("r+b") as stream:
+        while True:
+            try:
+                fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
+                break
+            except OSError as error:
+                if error.errno not in (errno.EACCES, errno.EAGAIN):
+                    raise
+                if time.monotonic() > deadline:
+                    raise RuntimeError(
+                        f"another process is writing {plan.with_name(shard_name(number))}: wait for it, or give each "
+                        "job a --part of its own"
+                    ) from error
+            time.sleep(0.1)
+        yield
 
 
-def finished_tracks(lines: BinaryIO, samples: BinaryIO) -> list[Track]:
-    """The tracks that are whole in a journal and a shard, which are both cut off behind them."""
-    tracks: list[Track] = []
-    kept = end = 0
+def count_finished(lines: BinaryIO, samples: BinaryIO, files: Sequence[Planned]) -> int:
+    """How many files, from the first on, are whole in a journal and a shard, which are both cut off behind them.
+
+    Args:
+        lines: the journal. Its last line may be half, and after a power loss anything may be zeros.
+        samples: the shard.
+        files: that belong there.
+    """
+    count = kept = end = 0
     lines.seek(0)
-    for line in lines:
-        if not line.endswith(b"\n"):
+    samples.seek(0)
+    for line, file in zip(lines, files, strict=False):
+        try:
+            track = Track(**json.loads(line))
+        except (ValueError, TypeError):
             break
-        (track,) = parse_tracks([line])
-        samples.seek(end)
         size = track.frames * SAMPLE.itemsize
-        if not track.rejected and sha256(samples, size) != track.pcm_sha256:
+        whole = line.endswith(b"\n") and track.path == file.path
+        if not whole or not (track.rejected or next_sha256(samples, size) == track.pcm_sha256):
             break
-        tracks.append(track)
-        kept, end = kept + len(line), end + size
+        count, kept, end = count + 1, kept + len(line), end + size
     lines.truncate(kept)
     samples.truncate(end)
-    return tracks
+    return count
 
 
-def sha256(stream: BinaryIO, size: int) -> str:
+def next_sha256(stream: BinaryIO, size: int) -> str:
     """The hash of the next bytes of a stream, or of all that are left."""
     digest = hashlib.sha256()
     while size > 0 and (content := stream.read(min(size, CHUNK))):
@@ -175,61 +179,51 @@ def sha256(stream: BinaryIO, size: int) -> str:
     return digest.hexdigest()
 
 
-def write_track(source: str, file: Planned, number: int, samples: BinaryIO) -> Track:
+def write_track(source: str, file: Planned, samples: BinaryIO) -> Track:
     """Decodes a file and appends it to a shard, unless it cannot be used.
 
     Args:
         source: folder of the corpus.
         file: what to decode.
-        number: of the shard.
         samples: the shard, open for appending.
+
+    Raises:
+        OSError: if the file cannot be read.
+        RuntimeError: if it has changed since the plan was made.
     """
     location = os.path.join(source, file.path)
-    samples.seek(0, os.SEEK_END)
-    first = samples.tell() // SAMPLE.itemsize
-    with open(location, "rb") as content:  # a file that has gone since the plan is an error, not a broken file
-        digest = sha256(content, file.bytes)
-    track = Track(file.path, file.group, file.split, shard=number, first=first, source_sha256=digest)
+    if os.path.getsize(location) != file.bytes:
+        raise RuntimeError(f"{location} has changed since the plan was made: prepare into a new folder")
+    first = samples.seek(0, os.SEEK_END) // SAMPLE.itemsize
+    track = Track(file.path, file.group, file.split, shard=file.shard, first=first, source_sha256=file_sha256(location))
     try:
-        header = true_header(location, file)
+        header = true_header(location, file.seconds)
         track = track._replace(rate=header.rate, channels=header.channels)
-        with tempfile.TemporaryFile(dir=os.path.dirname(samples.name)) as spool:
+        with tempfile.TemporaryFile(dir=os.path.dirname(samples.name)) as decoded:
             peak = 0.0
             for block in mono_blocks(location, header, SAMPLE_RATE):
                 peak = max(peak, float(np.abs(block).max(initial=0)))
-                spool.write(block.tobytes())
-            spool.seek(0)
+                decoded.write(block.tobytes())
+            decoded.seek(0)
             gain = 1 / peak if peak > 1 else 1.0
-            digest, frames = append(spool, gain, samples)
+            pcm_sha256, frames = append(decoded, gain, samples)
     except BadAudioError as error:
+        file_sha256(location)  # raises an OSError if it is the disk that is broken
         return track._replace(rejected=error.reason)
-    return track._replace(frames=frames, gain=gain, pcm_sha256=digest)
+    return track._replace(frames=frames, gain=gain, pcm_sha256=pcm_sha256)
 
 
-def true_header(location: str, file: Planned) -> Header:
-    """The header of a file, with the length that it really has.
-
-    Raises:
-        BadAudioError: if it cannot be read, or does not last as long as its corpus says.
-    """
-    header = read_header(location)
-    header = header._replace(frames=true_frames(location, header))
-    if file.seconds is not None and abs(header.frames / header.rate - file.seconds) > tolerance(file.seconds):
-        raise BadAudioError("wrong_length")
-    return header
-
-
-def append(spool: BinaryIO, gain: float, samples: BinaryIO) -> tuple[str, int]:
+def append(decoded: BinaryIO, gain: float, samples: BinaryIO) -> tuple[str, int]:
     """Appends samples (float32, full scale 1) as 16-bit integers.
 
     Returns:
         Their SHA-256, and how many they are.
     """
     digest, frames = hashlib.sha256(), 0
-    while content := spool.read(CHUNK):
-        block = np.rint(np.frombuffer(content, np.float32) * np.float32(gain) * FULL_SCALE)
-        pcm = np.clip(block, -FULL_SCALE, FULL_SCALE - 1).astype(SAMPLE).tobytes()
+    while content := decoded.read(CHUNK):
+        scaled = np.rint(np.frombuffer(content, np.float32) * np.float32(gain) * FULL_SCALE)
+        pcm = np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1).astype(SAMPLE).tobytes()
         samples.write(pcm)
         digest.update(pcm)
-        frames += len(block)
+        frames += len(scaled)
     return digest.hexdigest(), frames

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from multiprocessing import connection, get_context, parent_process
 from typing import Any, Protocol, TypeVar
 
@@ -25,7 +25,7 @@ Batch = TypeVar("Batch", bound=Sequence[File])
 
 def in_processes(
     work: Callable[[Batch], Iterable[Result]], batches: Iterable[Batch], processes: int
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """Does each batch of files in a process of its own, and yields the results as they come.
 
     The processes are forks. They end when the iterator is closed or fails, and when this process is killed.
@@ -39,24 +39,25 @@ def in_processes(
         RuntimeError: if a process dies; it names the file and the signal or exit status.
         Exception: what `work` raises, with the traceback of its process as a note.
     """
+    ready: Any
     context, waiting = get_context("fork"), iter(batches)
-    running: dict[Any, tuple[Any, Iterator[File]]] = {}
+    running: dict[Any, tuple[Any, Iterator[File]]] = {}  # by the end of the pipe from which results come
     try:
         while True:
             while len(running) < processes and (batch := next(waiting, None)) is not None:
-                results, end = context.Pipe(duplex=False)
-                process = context.Process(target=work_through, args=(work, batch, end), daemon=True)
+                reader, writer = context.Pipe(duplex=False)
+                process = context.Process(target=work_through, args=(work, batch, writer), daemon=True)
                 process.start()
-                end.close()  # here; once its process has closed it too, `results` is at an end
-                running[results] = process, iter(batch)
+                writer.close()  # here; once its process has closed it too, the pipe is at an end
+                running[reader] = process, iter(batch)
             if not running:
                 return
-            for results in connection.wait(list(running)):
-                process, files = running[results]
+            for ready in connection.wait(list(running)):
+                process, files = running[ready]
                 try:
-                    result = results.recv()
+                    result = ready.recv()
                 except EOFError:
-                    del running[results]
+                    del running[ready]
                     process.join()
                     if process.exitcode:
                         raise RuntimeError(death(process.exitcode, next(files, None))) from None
@@ -74,6 +75,8 @@ def in_processes(
 def work_through(work: Callable[[Batch], Iterable[Result]], batch: Batch, results: Any) -> None:
     """What a process does: sends the result of each file, or at last an exception."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and decides
+    with open(os.devnull, "wb") as silence:
+        os.dup2(silence.fileno(), 2)  # libmpg123 mutters there, about files that it does not name
     threading.Thread(target=leave_with_parent, daemon=True).start()
     try:
         for result in work(batch):

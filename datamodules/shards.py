@@ -4,20 +4,24 @@ A folder (or the same below a URL) holds
 
     plan.jsonl        what is to be prepared: a header, then one line for each source file
     00000.pcm, ...    samples of whole tracks: 16 bits, little-endian, mono
-    00000.jsonl, ...  one line for each track of that shard, once it is finished
+    00000.jsonl, ...  one line for each track of that shard; named 00000.jsonl.partial until the shard is finished
     manifest.jsonl    a header and all tracks, once every shard is finished: all that training reads besides samples
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import NamedTuple
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from datamodules.corpus import Corpus
 from datamodules.storage import Range, is_url, storage
+
+Item = TypeVar("Item")
 
 FORMAT = "lincae shards 1"
 PLAN, MANIFEST = "plan.jsonl", "manifest.jsonl"
@@ -65,60 +69,91 @@ class Track(NamedTuple):
     pcm_sha256: str = ""
     rejected: str = ""
 
-    def line(self) -> str:
-        """One line of JSON, ASCII: names that are no Unicode come back as they were."""
-        return json.dumps(self._asdict()) + "\n"
-
-
-def parse_tracks(lines: Sequence[bytes | str]) -> list[Track]:
-    """Tracks from lines of JSON."""
-    return [Track(**json.loads(line)) for line in lines]
-
 
 class Manifest(NamedTuple):
     """What a folder of shards holds.
 
     Attributes:
-        header: `format`, `corpus`, `licence`, `sample_rate`, `shards` (their number) and `decoder`.
+        header: `format`, `corpus`, `licence`, `sample_rate`, `shard_bytes`, `decoder`, and the numbers of `shards` and
+            `files`.
         tracks: in the order of their paths.
     """
 
-    header: dict
+    header: dict[str, Any]
     tracks: list[Track]
+
+
+def line_of(content: Mapping[str, Any]) -> str:
+    """One line of JSON, ASCII: names that are no Unicode come back as they were."""
+    return json.dumps(content) + "\n"
+
+
+def parse_list(content: bytes, item: Callable[..., Item], name: str) -> tuple[dict[str, Any], list[Item]]:
+    """The header and the items of a plan or a manifest.
+
+    Args:
+        content: lines of JSON.
+        item: made of each line but the first.
+        name: of the file, for messages.
+
+    Raises:
+        ValueError: if lines are missing or damaged, or the format is another one.
+    """
+    try:
+        header, *items = [json.loads(line) for line in content.splitlines()]
+        parsed = dict(header), [item(**fields) for fields in items]
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name} is damaged ({error}): copy the folder again, or prepare into a new one") from error
+    if header.get("format") != FORMAT:
+        raise ValueError(
+            f"{name} is in format {header.get('format')!r}, this version reads {FORMAT!r}: prepare the corpus again"
+        )
+    if header.get("files") != len(items):
+        raise ValueError(
+            f"{name} is damaged (it lists {len(items)} of {header.get('files')} files): copy the folder again, or "
+            "prepare into a new one"
+        )
+    return parsed
 
 
 def is_prepared(corpus: Corpus) -> bool:
     """Whether the corpus' path is one of shards, finished or not, rather than of audio files."""
-    return is_url(corpus.path) or not storage(corpus.path).sizes().keys().isdisjoint({PLAN, MANIFEST})
+    return is_url(corpus.path) or any(os.path.isfile(os.path.join(corpus.path, name)) for name in (PLAN, MANIFEST))
 
 
 def read_manifest(root: str) -> Manifest:
     """The manifest of a finished folder or URL of shards, checked against the objects that are there.
 
     Raises:
-        ValueError: if it is unfinished, of another format, or shards are missing or of a wrong size.
+        ValueError: if it is unfinished, damaged, of another format, or shards are missing or of a wrong size.
     """
     sizes = storage(root).sizes()
     if MANIFEST not in sizes:
         hint = "it is unfinished: run the same `lincae data prepare` again" if PLAN in sizes else "there are no shards"
         raise ValueError(f"{root} has no {MANIFEST}: {hint}. Shards are made by `lincae data prepare SOURCE -o FOLDER`")
-    header, *lines = storage(root).read(MANIFEST).splitlines()
-    manifest = Manifest(json.loads(header), parse_tracks(lines))
-    if manifest.header.get("format") != FORMAT:
-        raise ValueError(
-            f"{root}/{MANIFEST} is in format {manifest.header.get('format')!r}, this version reads {FORMAT!r}: prepare "
-            "the corpus again"
-        )
-    expected = [0] * manifest.header["shards"]
-    for track in manifest.tracks:
+    manifest = Manifest(*parse_list(storage(root).read(MANIFEST), Track, f"{root}/{MANIFEST}"))
+    check_sizes(root, manifest.tracks, sizes)
+    return manifest
+
+
+def check_sizes(root: str | os.PathLike, tracks: Iterable[Track], sizes: Mapping[str, int]) -> None:
+    """Raises ValueError if a shard is not as large as its tracks.
+
+    Args:
+        root: folder or URL of the shards.
+        tracks: of all shards.
+        sizes: bytes of each object.
+    """
+    expected: Counter[int] = Counter()
+    for track in tracks:
         expected[track.shard] += track.frames * SAMPLE.itemsize
-    for number, size in enumerate(expected):
+    for number, size in sorted(expected.items()):
         found = sizes.get(shard_name(number), 0)
         if found != size:
             raise ValueError(
-                f"{root}/{shard_name(number)} holds {found} bytes of {size}: copy the folder again, or prepare it anew"
+                f"{root}/{shard_name(number)} holds {found} bytes of {size}: copy it again, or delete it and "
+                f"{journal_name(number)} and run the same `lincae data prepare` again"
             )
-    return manifest
 
 
 class Stretch(NamedTuple):

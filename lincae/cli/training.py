@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 import yaml
+from jsonargparse import set_parsing_settings
 from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities.rank_zero import rank_zero_only, rank_zero_warn
@@ -25,6 +26,7 @@ WANDB_LOGGER = "lightning.pytorch.loggers.WandbLogger"
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line, build the parts and run the subcommand."""
     warnings.filterwarnings("ignore", message=".*LeafSpec", module="lightning")  # Lightning's own, nothing to do here
+    set_parsing_settings(config_read_mode_fsspec_enabled=False)  # `--data.train=s3://...` is no configuration to open
     TrainingCLI(
         ImplicitLinearity,
         LightningDataModule,

@@ -43,6 +43,7 @@ def test_files_shards_and_an_object_store_train_the_same_model(fit, speech, tmp_
         losses[name] = logged(tmp_path / name, "train/loss")
         assert list(losses[name]) == [0, 1]
     assert losses["files"] == losses["shards"] == losses["bucket"]
+    fit("--trainer.max_steps=2", f"--data.train={url}/speech", "--trainer.default_root_dir=by-url")
 
 
 def test_rejected_crops_are_in_the_log_the_progress_bar_and_the_checkpoint(fit, speech, tmp_path):
