@@ -97,7 +97,7 @@ class ObjectStorage:
         try:
             from obstore.store import from_url
         except ModuleNotFoundError as error:
-            raise ModuleNotFoundError(f"{self.root} needs the package obstore: pip install 'lincae[cloud]'") from error
+            raise ModuleNotFoundError(f"{self.root} needs the package obstore: pip install obstore") from error
         ObjectStorage._process = os.getpid()
         return from_url(
             self.root,
