@@ -4,17 +4,20 @@ from callbacks.additivity import AdditivityFigures
 from callbacks.audio import AudioSamples
 from callbacks.augmentation import Augmentation, Stage
 from callbacks.checkpoints import Checkpoints
+from callbacks.embedding import EmbeddingFigures
 from callbacks.figures import Figures
 from callbacks.finite_loss import FiniteLoss
 from callbacks.gain import Gain
 from callbacks.homogeneity import HomogeneityFigures
 from callbacks.k_sources import KSources
 from callbacks.materialize import Materialize
+from callbacks.mixing import MixingFigures
 from callbacks.peak_limit import PeakLimit
 from callbacks.polarity import Polarity
 from callbacks.progress import Progress
 from callbacks.reconstruction import ReconstructionFigures
 from callbacks.rejected_audio import RejectedAudio
+from callbacks.removal import RemovalFigures
 from callbacks.separation import SeparationFigures
 from callbacks.stop_after import StopAfter
 from callbacks.throughput import Throughput
@@ -24,17 +27,20 @@ __all__ = [
     "AudioSamples",
     "Augmentation",
     "Checkpoints",
+    "EmbeddingFigures",
     "Figures",
     "FiniteLoss",
     "Gain",
     "HomogeneityFigures",
     "KSources",
     "Materialize",
+    "MixingFigures",
     "PeakLimit",
     "Polarity",
     "Progress",
     "ReconstructionFigures",
     "RejectedAudio",
+    "RemovalFigures",
     "SeparationFigures",
     "Stage",
     "StopAfter",

@@ -8,21 +8,39 @@ import torch
 from torch import Tensor
 
 from callbacks.figures import Figures, Loader
-from lincae.evaluation import DecodedClips
+from lincae.evaluation import DecodedClips, trim
 from lincae.metrics import ClipTable, DecoderAdditivity, EncoderAdditivity
 
 
 class AdditivityFigures(Figures):
-    """Logs `val/decoder/additivity_*` and `val/encoder/additivity_error` over the stems of tracks."""
+    """Logs `val/decoder/additivity_*` and `val/encoder/additivity_error` over the stems of tracks.
+
+    Args:
+        curve: also measure the first 2, 3, ... stems of each track, logged as `.../k2`, `.../k3`, ...
+    """
 
     loader = Loader.TRACKS
 
+    def __init__(self, curve: bool = False) -> None:
+        super().__init__()
+        self.curve = curve
+
     def make_metrics(self, clips: int, stems: Sequence[str]) -> Sequence[ClipTable]:
-        return DecoderAdditivity(clips), EncoderAdditivity(clips)
+        points = ["", *(f"/k{k}" for k in range(2, len(stems) + 1) if self.curve)]
+        return [metric(clips, point) for point in points for metric in (DecoderAdditivity, EncoderAdditivity)]
 
     def measure(self, clips: DecodedClips, batch: dict[str, Tensor]) -> None:
-        decoder, encoder = self.metrics
-        latents = torch.stack([clips.autoencoder.encode(stem) for stem in batch["stems"].unbind(1)], dim=1)
-        summed_decodes = clips.decode_each(latents.unbind(1)).sum(dim=0)
-        decoder.update(clips.decode(latents.sum(dim=1)), clips.audio, clips.decoded, summed_decodes, clips.index)
-        encoder.update(latents, clips.latents, clips.index)
+        stems, encode = batch["stems"], clips.autoencoder.encode
+        latents = torch.stack([encode(stem) for stem in stems.unbind(1)], dim=1)
+        decodes = clips.decode_each(latents.unbind(1))
+        counts = [stems.shape[1], *range(2, stems.shape[1] + 1)] if self.curve else [stems.shape[1]]
+        for k, decoder, encoder in zip(counts, self.metrics[::2], self.metrics[1::2], strict=True):
+            if k == stems.shape[1]:
+                mix, mixed, decoded_mix = clips.audio, clips.latents, clips.decoded
+            else:
+                whole = stems[:, :k].sum(dim=1)
+                mix, mixed = trim(whole, clips.autoencoder.margin), encode(whole)
+                decoded_mix = clips.decode(mixed)
+            decoded_sum = clips.decode(latents[:, :k].sum(dim=1))
+            decoder.update(decoded_sum, mix, decoded_mix, decodes[:k].sum(dim=0), clips.index)
+            encoder.update(latents[:, :k], mixed, clips.index)

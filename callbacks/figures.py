@@ -39,6 +39,14 @@ class Figures(Callback):
         """Update the metrics with one batch, already encoded and decoded."""
         raise NotImplementedError
 
+    def compute(self) -> dict[str, Tensor]:
+        """All figures by name."""
+        return {name: value for metric in self.metrics for name, value in metric.compute().items()}
+
+    def tables(self) -> Sequence[ClipTable]:
+        """The metrics whose rows are figures of single clips."""
+        return self.metrics
+
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         data = trainer.datamodule
         clips = data.validation_clips if self.loader == Loader.CLIPS else data.validation_tracks
@@ -57,5 +65,4 @@ class Figures(Callback):
             self.measure(outputs["clips"], batch)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        for metric in self.metrics:
-            pl_module.log_dict({f"val/{name}": value.float() for name, value in metric.compute().items()})
+        pl_module.log_dict({f"val/{name}": value.float() for name, value in self.compute().items()})

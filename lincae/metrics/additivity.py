@@ -17,10 +17,11 @@ class EncoderAdditivity(ClipTable):
 
     Args:
         clips: number of clips in the evaluation set.
+        point: end of the figures' names, such as `/k2` where they are points of a curve over the number of sources.
     """
 
-    def __init__(self, clips: int) -> None:
-        super().__init__(clips, ["encoder/additivity_error"])
+    def __init__(self, clips: int, point: str = "") -> None:
+        super().__init__(clips, [f"encoder/additivity_error{point}"])
 
     def update(self, sources: Tensor, mixture: Tensor, clip_index: Tensor) -> None:  # type: ignore[override]
         """Compare latents of K >= 2 sources (N, K, D, L) with those of their sum (N, D, L)."""
@@ -38,11 +39,13 @@ class DecoderAdditivity(ClipTable):
 
     Args:
         clips: number of clips in the evaluation set.
+        point: end of the figures' names, such as `/k2` where they are points of a curve over the number of sources.
     """
 
-    def __init__(self, clips: int) -> None:
+    def __init__(self, clips: int, point: str = "") -> None:
         targets = ["additivity", "additivity_self", "additivity_sum"]
-        super().__init__(clips, [f"decoder/{target}_{figure}" for target in targets for figure in ("mss", "snr")])
+        figures = [f"decoder/{target}_{figure}{point}" for target in targets for figure in ("mss", "snr")]
+        super().__init__(clips, figures)
 
     def update(  # type: ignore[override]
         self, decoded_sum: Tensor, mix: Tensor, decoded_mix: Tensor, summed_decodes: Tensor, clip_index: Tensor

@@ -93,6 +93,24 @@ def test_signed_gains_show_what_mss_cannot():
     assert scores.compute()["decoder/homogeneity_snr/a-1.00"].item() == pytest.approx(-20 * math.log10(2), abs=1e-3)
 
 
+@pytest.mark.parametrize("gain", [-1.0, -0.5])
+def test_negative_gains(gain):
+    """An odd map passes; one that hears neither gain nor sign scores the closed forms for |a|, and 1 - a in the SNR."""
+    arguments = {"gains": (gain, 0.5), "headline": (0.5,)}
+    passed = decoder_metric(lambda z: z, audio(), **arguments).curve()[gain]
+    assert passed[HEADLINE_MSS].item() == 0
+    assert passed[HEADLINE_SNR].item() > 100
+    assert encoder_metric(frames, audio(), **arguments).curve()[gain]["encoder/homogeneity_error"].item() == 0
+
+    constant = audio()
+    deaf = decoder_metric(lambda z: constant, audio(), **arguments)
+    distance, ratio = 1 / abs(gain) - 1 - math.log(abs(gain)), 20 * math.log10(abs(gain) / (1 - gain))
+    assert deaf.compute()[f"{HEADLINE_MSS}/a{gain:.2f}"].item() == pytest.approx(distance, abs=1e-3)
+    assert deaf.compute()[f"{HEADLINE_SNR}/a{gain:.2f}"].item() == pytest.approx(ratio, abs=1e-3)
+    errors = encoder_metric(lambda x: frames(constant), audio(), **arguments).curve()[gain]
+    assert errors["encoder/homogeneity_error"].item() == pytest.approx((1 - gain) / abs(gain), abs=1e-5)
+
+
 def test_tanh_gets_worse_with_drive():
     z = audio()
     drives = (0.01, 0.02, 1.0, 100.0, 1e4)

@@ -1,0 +1,36 @@
+"""Is a decoded mix of two latents the mix of the two sounds?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from callbacks.figures import Figures
+from lincae.evaluation import DecodedClips, trim
+from lincae.metrics import MIX_RATIOS, ClipTable, Mixing, mix_pairs
+
+
+class MixingFigures(Figures):
+    """Logs `val/mixing/*`: each clip mixed with the one before it in its batch (needs batches of two clips or more).
+
+    Args:
+        ratios: shares of the clip in its mix, as a curve logged as `.../r0.50`; with 0.5, the headline, among them.
+    """
+
+    def __init__(self, ratios: list[float] | None = None) -> None:
+        super().__init__()
+        self.ratios = MIX_RATIOS if ratios is None else tuple(ratios)
+
+    def make_metrics(self, clips: int, stems: Sequence[str]) -> Sequence[ClipTable]:
+        return (Mixing(clips, self.ratios),)
+
+    def measure(self, clips: DecodedClips, batch: dict[str, Tensor]) -> None:
+        if len(clips.index) < 2:
+            return
+        (mixing,) = self.metrics
+        assert isinstance(mixing, Mixing)
+        latents = mix_pairs(clips.latents, clips.latents.roll(1, dims=0), mixing.ratios)
+        mixes = mix_pairs(batch["audio"], batch["audio"].roll(1, dims=0), mixing.ratios)
+        reconstructed = clips.decode_each(clips.autoencoder.encode(mix) for mix in mixes)
+        mixing.update(clips.decode_each(latents), reconstructed, trim(mixes, clips.autoencoder.margin), clips.index)
