@@ -6,7 +6,12 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-COMMANDS = {"data": "lincae.cli.data", "demo": "lincae.cli.demo"}  # beside the trainer's fit, validate, test, predict
+COMMANDS = {
+    "data": "lincae.cli.data",
+    "demo": "lincae.cli.demo",
+    "evaluate": "lincae.cli.evaluate",
+}
+"""Beside the trainer's own: fit, validate, test, predict."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,0 +1,178 @@
+"""`lincae evaluate`: how linear is it, how good does it sound, against what?"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import soundfile
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from datamodules.excerpts import Excerpt, cut, read
+from datamodules.index import Demands, scan
+from datamodules.reader import CropReader
+from datamodules.rejection import BadAudioError
+from lincae.autoencoders.protocol import LatentAutoencoder
+from lincae.cli.journal import Journal
+from lincae.cli.models import NamedModel, load_model
+from lincae.cli.protocols import PROTOCOLS, Measured, corpus_of
+from lincae.evaluation import NOISE_SEED, DecodedClips
+from lincae.metrics import CURVE_GAINS, HEADLINE_GAINS
+from lincae.report.results import Results, write_results
+from lincae.streams import Draws
+
+SIGNED_CURVE = (-1.0, -0.5, *CURVE_GAINS)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Evaluate models, one after the other, and write what was found."""
+    options = parse(arguments)
+    try:
+        evaluate(options)
+    except (ValueError, OSError, RuntimeError) as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command line of `lincae evaluate`."""
+    parser = argparse.ArgumentParser(prog="lincae evaluate", description=__doc__, allow_abbrev=False)
+    parser.add_argument(
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        help="a run's folder, a .ckpt, a name, or a class path; NAME=MODEL names it",
+    )
+    parser.add_argument("--data", required=True, metavar="DIR", help="folder of audio")
+    parser.add_argument(
+        "--protocol", choices=PROTOCOLS, required=True, help="clips: any audio; stems: <track>/<stem>.wav"
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder of the results")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of an excerpt (default: %(default)s)")
+    parser.add_argument("--excerpts", type=int, metavar="N", help="most excerpts of a track (default: all)")
+    parser.add_argument("--batch-size", type=int, default=4, help="excerpts at a time (default: %(default)s)")
+    parser.add_argument(
+        "--gains", type=float, nargs="+", default=HEADLINE_GAINS, help="whose mean is homogeneity's figure"
+    )
+    parser.add_argument("--curve", type=float, nargs="+", default=SIGNED_CURVE, help="gains of homogeneity's curve")
+    parser.add_argument("--sample-rate", type=int, default=44_100, help="of controls, Hz (default: %(default)s)")
+    parser.add_argument(
+        "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="(default: %(default)s)"
+    )
+    return parser.parse_args(arguments)
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Measures each model, going on where an earlier call was stopped."""
+    models = [load_model(source, options.sample_rate) for source in options.models]
+    names = [model.name for model in models]
+    if len(set(names)) < len(names):
+        raise ValueError(f"models {names} have the same name: give them others with NAME=MODEL")
+    found = {model.name: measure_model(model, options) for model in models}
+    write_results(options.output, found, protocol_of(options))
+
+
+def protocol_of(options: argparse.Namespace) -> dict[str, Any]:
+    """All that figures depend on besides the model."""
+    return {
+        "protocol": options.protocol,
+        "data": options.data,
+        "seconds": options.seconds,
+        "excerpts": options.excerpts,
+        "batch_size": options.batch_size,
+        "gains": list(options.gains),
+        "curve": sorted({*options.curve, *options.gains}),
+        "noise_seed": NOISE_SEED,
+        "device": options.device,
+        "versions": {
+            "lincae": version("lincae"),
+            "torch": torch.__version__,
+            "libsndfile": soundfile.__libsndfile_version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+@torch.inference_mode()
+def measure_model(named: NamedModel, options: argparse.Namespace) -> Results:
+    """All figures of one model.
+
+    Args:
+        named: the model.
+        options: of the command line.
+    """
+    model, protocol = named.model, PROTOCOLS[options.protocol]
+    if isinstance(model, torch.nn.Module):
+        model.to(options.device)
+    samples = excerpt_length(model, options.seconds, options.device)
+    demands = Demands(model.sample_rate, samples, max_channels=2)
+    index = scan("data", corpus_of(options.data, protocol), demands)
+    stems, tracks = protocol.tracks(index)
+    excerpts = cut(tracks, model.sample_rate, round(options.seconds * model.sample_rate), samples, options.excerpts)
+
+    settings = protocol_of(options)
+    measured = protocol.measured(settings["gains"], settings["curve"], model.sample_rate)
+    for each in measured:
+        each.figures.metrics = [m.to(options.device) for m in each.figures.make_metrics(len(excerpts), stems)]
+    tables = [table for each in measured for table in each.figures.metrics]
+    identity = {"model": named.sha256, "settings": settings, "samples": samples, "files": [e[:2] for e in excerpts]}
+    journal = Journal(options.output / "journal" / f"{named.name}.jsonl", identity)
+    unreadable = journal.restore(tables)
+    numbers = list(range(len(excerpts)))
+    batches = [numbers[first : first + options.batch_size] for first in range(0, len(numbers), options.batch_size)]
+    reader = CropReader(model.sample_rate, samples)
+    with tqdm(total=len(batches), initial=len(journal), desc=f"evaluating {named.name}", unit=" batches") as bar:
+        for batch in batches[len(journal) :]:
+            audio, bad = read_all([excerpts[number] for number in batch], reader)
+            if audio:
+                measure_batch(model, measured, [(batch[place], stems) for place, stems in audio], options.device)
+            journal.append(tables, batch, bad)
+            unreadable += bad
+            bar.update()
+    return Results.of(named, measured, excerpts, stems, samples, unreadable)
+
+
+def read_all(excerpts: Sequence[Excerpt], reader: CropReader) -> tuple[list[tuple[int, Tensor]], list[str]]:
+    """Place and audio (K, T) of the excerpts that can be read, and the names of the others."""
+    audio, bad = [], []
+    for place, excerpt in enumerate(excerpts):
+        try:
+            audio.append((place, read(excerpt, reader)))
+        except BadAudioError as error:
+            bad.append(f"{excerpt.name} at sample {excerpt.start}: {error.reason}")
+    return audio, bad
+
+
+def measure_batch(
+    model: LatentAutoencoder, measured: Sequence[Measured], excerpts: Sequence[tuple[int, Tensor]], device: str
+) -> None:
+    """Encodes and decodes a batch once for each origin, and measures everything on it."""
+    stems = torch.stack([audio for _, audio in excerpts]).to(device)
+    index = torch.tensor([number for number, _ in excerpts], device=device)
+    batch = {"audio": stems.sum(dim=1), "stems": stems, "index": index}
+    decoded: dict[str, DecodedClips] = {}
+    for figures, wrap, suffix in measured:
+        if suffix not in decoded:
+            decoded[suffix] = DecodedClips.of(wrap(model), batch["audio"], index)
+        figures.measure(decoded[suffix], batch)
+
+
+def excerpt_length(model: LatentAutoencoder, seconds: float, device: str) -> int:
+    """Samples of an excerpt: the longest up to so many seconds that decodes to its own length.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    samples = round(seconds * model.sample_rate)
+    for _ in range(3):
+        latents = model.encode(torch.zeros(1, samples, device=device))
+        decoded = model.decode(latents, model.sample_noise(latents, Draws(0, [0], device))).shape[-1]
+        if decoded >= samples:
+            return samples
+        samples = decoded
+    raise ValueError(f"excerpts of {seconds} s do not decode to their own length: try other --seconds")

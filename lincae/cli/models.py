@@ -1,0 +1,130 @@
+"""Which model a command line names: a checkpoint, a published one, a control, or a class."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from lincae.autoencoders.controls import (
+    Identity,
+    LoudnessNormalising,
+    OrthogonalProjection,
+    PowerLawSpectrogram,
+    Saturating,
+)
+from lincae.autoencoders.foreign import stable_audio_vae
+from lincae.checkpoint import load_autoencoder
+
+CONTROLS: dict[str, Callable[[int], nn.Module]] = {
+    "identity": lambda rate: Identity(sample_rate=rate),
+    "orthogonal": lambda rate: OrthogonalProjection(sample_rate=rate),
+    "saturating": lambda rate: Saturating(sample_rate=rate),
+    "loudness-normalising": lambda rate: LoudnessNormalising(sample_rate=rate),
+    "stft": lambda rate: PowerLawSpectrogram(sample_rate=rate),
+}
+"""Models whose figures theory knows. `stft` is what the representation alone costs."""
+
+PUBLISHED = {
+    "lin-cae": "the authors' Lin-CAE",
+    "lin-cae-2": "the authors' Lin-CAE-2, whose gains are not annealed",
+    "m2l": "the authors' retrained Music2Latent",
+    "without-additivity": "the authors' ablation without additivity, whose weights are not published",
+    "without-homogeneity": "the authors' ablation without homogeneity, whose weights are not published",
+    "music2latent": "Music2Latent's public weights",
+    "stable-audio-vae": "the Stable Audio VAE",
+}
+"""The rows of the published tables."""
+
+
+class NamedModel(NamedTuple):
+    """A model to measure.
+
+    Attributes:
+        name: in tables and files.
+        model: a `lincae.autoencoders.protocol.LatentAutoencoder`, which need not have a loss.
+        sha256: of its class and weights.
+    """
+
+    name: str
+    model: Any
+    sha256: str
+
+
+def load_model(source: str, sample_rate: int) -> NamedModel:
+    """The model that a source names.
+
+    Args:
+        source: `NAME=SOURCE` to choose a name, or SOURCE alone: a `.ckpt` file, a run's folder, a name of `CONTROLS` or
+            `PUBLISHED`, `stable-audio-vae:FOLDER`, or the path of a class or function without arguments.
+        sample_rate: of controls, Hz.
+
+    Raises:
+        ValueError: if there is no such model, or its weights are missing: what to do.
+    """
+    label, _, place = source.rpartition("=")
+    if Path(place).suffix == ".ckpt" or Path(place).is_dir():
+        name, model = from_checkpoint(Path(place))
+    elif place in CONTROLS:
+        name, model = place, CONTROLS[place](sample_rate)
+    elif place.startswith("stable-audio-vae:"):
+        name, model = "stable-audio-vae", stable_audio_vae(place.partition(":")[2])
+    elif place in PUBLISHED:
+        raise ValueError(missing_weights(place))
+    elif "." in place:
+        name, model = place.rpartition(".")[2], from_class(place)
+    else:
+        known = ", ".join([*CONTROLS, *PUBLISHED])
+        raise ValueError(
+            f"{source!r} names no model: give a checkpoint, a run's folder, a class path, or one of {known}"
+        )
+    if isinstance(model, nn.Module):
+        model = model.eval().requires_grad_(False)
+    return NamedModel(label or name, model, weights_hash(model))
+
+
+def from_checkpoint(path: Path) -> tuple[str, nn.Module]:
+    """The name of a run's folder, and the averaged weights of its last checkpoint or of the one given."""
+    file = path if path.suffix == ".ckpt" else path / "checkpoints" / "last.ckpt"
+    if not file.is_file():
+        raise ValueError(f"{path} holds no run: there is no {file}")
+    folder = file.parent.parent if file.parent.name == "checkpoints" else file.parent
+    name = folder.resolve().name if file.name == "last.ckpt" else f"{folder.resolve().name}-{file.stem}"
+    return name, load_autoencoder(file)
+
+
+def from_class(path: str) -> Any:
+    """What the class or function at a path makes."""
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)()
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"{path!r} names no model: {error}") from error
+
+
+def missing_weights(name: str) -> str:
+    """What to do about a published model."""
+    cures = {
+        "stable-audio-vae": "download its folder, with config.json, and give it as stable-audio-vae:FOLDER",
+        "without-additivity": "train it: lincae fit --config without-additivity.yaml",
+        "without-homogeneity": "train it: lincae fit --config without-homogeneity.yaml",
+    }
+    trained = {"lin-cae": "lincae.yaml", "lin-cae-2": "lincae-2.yaml", "m2l": "music2latent.yaml"}
+    config = trained.get(name, "music2latent.yaml")
+    cure = cures.get(name, f"its published format cannot be read yet; train your own: lincae fit --config {config}")
+    return f"{name}: the weights of {PUBLISHED[name]} are not here. Cure: {cure}"
+
+
+def weights_hash(model: Any) -> str:
+    """SHA-256 over a model's class, and the names and values of its parameters and buffers."""
+    digest = hashlib.sha256(f"{type(model).__module__}.{type(model).__qualname__}".encode())
+    if isinstance(model, nn.Module):
+        for name, value in [*model.named_parameters(), *model.named_buffers()]:
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

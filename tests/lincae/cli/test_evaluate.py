@@ -1,0 +1,196 @@
+"""`lincae evaluate` on models whose figures theory knows."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from lincae.cli import evaluate
+from lincae.cli.main import main
+
+RATE, STEMS = 8_000, ("bass", "drums", "vocals")
+HEADLINE = [0.25, 0.5, 0.75, 1.1]
+
+
+@pytest.fixture(scope="module")
+def tracks(tmp_path_factory):
+    """Three tracks of three stems of noise, of two excerpts each; in the last one the drums are silent."""
+    root = tmp_path_factory.mktemp("tracks")
+    rng = np.random.default_rng(0)
+    for track in range(3):
+        (root / f"track {track}").mkdir()
+        for stem in STEMS:
+            audio = 0.1 * rng.standard_normal(2 * RATE + 100)
+            audio *= not (track == 2 and stem == "drums")
+            soundfile.write(root / f"track {track}" / f"{stem}.wav", audio, RATE, subtype="FLOAT")
+        soundfile.write(root / f"track {track}" / "mixture.wav", audio, RATE)
+    return root
+
+
+def run(tracks, out, *models, protocol="stems"):
+    settings = ["--data", str(tracks), "--protocol", protocol, "-o", str(out), "--seconds", "1"]
+    main(["evaluate", *models, *settings, "--sample-rate", str(RATE), "--device", "cpu", "--batch-size", "2"])
+    return json.loads((out / "results.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def results(tracks, tmp_path_factory):
+    return run(tracks, tmp_path_factory.mktemp("out"), "identity", "orthogonal", "saturating", "loudness-normalising")
+
+
+def test_an_identity_is_exact_in_everything(results):
+    figures = results["models"]["identity"]
+    for name, value in figures.items():
+        if value is None or "mix_rate" in name or "shuffled" in name or "inactive" in name or "dbfs" in name:
+            continue
+        if "snr" in name or "si_sdr" in name:
+            assert value > 100, name
+        elif not name.startswith(("kad", "fad")):
+            assert abs(value) < 1e-5, name
+    assert figures["mixing/mix_rate"] is None  # a rate of perfect reconstructions has no meaning
+
+
+def test_an_orthogonal_projection_is_linear_though_it_loses_most(results):
+    figures = results["models"]["orthogonal"]
+    for name in ("decoder/homogeneity_mss", "decoder/additivity_self_mss", "encoder/additivity_error"):
+        assert figures[name] < 1e-4
+    share = 64 / 4096
+    assert figures["reconstruction/snr"] == pytest.approx(-10 * math.log10(1 - share), abs=0.05)
+    assert figures["decoder/additivity_mss"] == pytest.approx(figures["reconstruction/mss"], rel=1e-3)
+    assert figures["removal/tax"] == pytest.approx(0, abs=1e-3)
+
+
+def test_a_saturating_decoder_is_not_homogeneous_while_its_encoder_is(results):
+    figures = results["models"]["saturating"]
+    assert figures["encoder/homogeneity_error"] == 0
+    assert figures["decoder/homogeneity_mss"] > 1e-3
+    assert figures["decoder/homogeneity_mss"] > 1e3 * results["models"]["orthogonal"]["decoder/homogeneity_mss"]
+
+
+def test_a_codec_that_normalises_loudness_is_deaf_to_gain(results):
+    figures = results["models"]["loudness-normalising"]
+    deaf = np.mean([abs(1 - a) / a for a in HEADLINE])
+    assert figures["encoder/homogeneity_error"] == pytest.approx(deaf, rel=1e-4)
+    spectral = np.mean([abs(1 / a - 1) + abs(math.log(a)) for a in HEADLINE])
+    assert figures["decoder/homogeneity_mss"] == pytest.approx(spectral, rel=1e-3)
+    assert figures["encoder/homogeneity_error/a-1.00"] == pytest.approx(0, abs=1e-5)
+
+
+def test_excerpts_silence_and_intervals_are_told(results):
+    assert results["excerpts"]["identity"] == [[f"track {t}", RATE * e] for t in range(3) for e in range(2)]
+    figures, counts = results["models"]["orthogonal"], results["counts"]["orthogonal"]
+    assert figures["separation/drums_inactive"] == 2
+    assert counts["separation/drums_mss"] == 4
+    assert counts["separation/bass_mss"] == 6
+    low, high = results["intervals"]["orthogonal"]["reconstruction/mss"]
+    assert low <= figures["reconstruction/mss"] <= high
+    for model, clips in results["clips"].items():
+        for name, values in clips.items():
+            found = [value for value in values if value is not None]
+            if found and "separation" not in name:
+                assert results["models"][model][name] == pytest.approx(np.mean(found), rel=1e-9, abs=1e-12), name
+    protocol = results["protocol"]
+    assert protocol["gains"] == HEADLINE
+    assert {-1.0, -0.5, 0.25, 3.0} < set(protocol["curve"])
+    assert protocol["versions"]["torch"] == torch.__version__
+
+
+def test_the_number_of_sources_is_a_curve_that_ends_in_the_headline(results):
+    figures = results["models"]["loudness-normalising"]
+    errors = [figures[f"encoder/additivity_error/k{k}"] for k in (2, 3)]
+    assert errors[1] == figures["encoder/additivity_error"]
+    assert errors[0] < errors[1]  # about sqrt(k) - 1 for sources of equal level
+    assert errors[0] == pytest.approx(math.sqrt(2) - 1, abs=0.2)
+
+
+class StopError(Exception):
+    pass
+
+
+def test_an_evaluation_that_was_stopped_ends_as_one_that_was_not(tracks, tmp_path, monkeypatch, results):
+    calls = []
+    measure = evaluate.measure_batch
+
+    def counted(*arguments):
+        calls.append(1)
+        if len(calls) == 3:
+            raise StopError
+        measure(*arguments)
+
+    monkeypatch.setattr(evaluate, "measure_batch", counted)
+    with pytest.raises(StopError):
+        run(tracks, tmp_path, "orthogonal")
+    journal = tmp_path / "journal" / "orthogonal.jsonl"
+    with journal.open("a") as stream:
+        stream.write("[[[0, [1.0")  # half a line
+    found = run(tracks, tmp_path, "orthogonal")
+    assert len(calls) == 4  # two batches, the one that failed, and that one again
+    for key in ("models", "intervals", "clips", "counts"):
+        assert found[key]["orthogonal"] == results[key]["orthogonal"]
+    before = (tmp_path / "results.json").read_bytes()
+    run(tracks, tmp_path, "orthogonal")
+    assert len(calls) == 4
+    assert (tmp_path / "results.json").read_bytes() == before
+
+
+def test_a_journal_of_another_evaluation_is_refused(tracks, tmp_path):
+    run(tracks, tmp_path, "identity")
+    with pytest.raises(SystemExit, match=r"identity\.jsonl is of another model, protocol or data"):
+        run(tracks, tmp_path, "identity=orthogonal")
+
+
+def test_clips_that_cannot_be_read_are_named_and_left_out(tmp_path):
+    noise = 0.1 * np.random.default_rng(1).standard_normal(2 * RATE)
+    (tmp_path / "clips").mkdir()
+    soundfile.write(tmp_path / "clips" / "good.wav", noise, RATE)
+    noise[RATE] = np.nan
+    soundfile.write(tmp_path / "clips" / "half.wav", noise, RATE, subtype="FLOAT")
+    found = run(tmp_path / "clips", tmp_path / "out", "identity", protocol="clips")
+    assert found["counts"]["identity"]["reconstruction/mss"] == 3
+    assert found["unreadable"]["identity"] == [f"half.wav at sample {RATE}: not_finite"]
+    assert "separation/mss" not in found["models"]["identity"]
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("nonsense", "names no model"),
+        ("no.such.Class", "names no model: No module named 'no'"),
+        ("lin-cae", r"weights of the authors' Lin-CAE are not here.*lincae fit --config lincae.yaml"),
+        ("lin-cae-2", "lincae-2.yaml"),
+        ("m2l", "music2latent.yaml"),
+        ("without-additivity", "lincae fit --config without-additivity.yaml"),
+        ("without-homogeneity", "lincae fit --config without-homogeneity.yaml"),
+        ("music2latent", "published format cannot be read yet"),
+        ("stable-audio-vae", "stable-audio-vae:FOLDER"),
+        (".", r"holds no run: there is no .*last.ckpt"),
+    ],
+)
+def test_a_model_that_is_not_there_says_what_to_do(tracks, tmp_path, model, message):
+    with pytest.raises(SystemExit, match=message):
+        run(tracks, tmp_path, model)
+
+
+def test_models_of_one_name_need_others(tracks, tmp_path):
+    with pytest.raises(SystemExit, match=r"same name.*NAME=MODEL"):
+        run(tracks, tmp_path, "identity", "identity=orthogonal")
+
+
+def test_a_class_and_a_checkpoint_are_models(fit, music, tracks, tmp_path):
+    fit(
+        f"--data.train={music}",
+        "--trainer.max_steps=2",
+        "--trainer.default_root_dir=tiny",
+        "--trainer.logger.save_dir=t",
+    )
+    found = run(tracks, tmp_path / "out", "mine=lincae.autoencoders.controls.Identity", str(tmp_path / "tiny"))
+    assert set(found["models"]) == {"mine", "tiny"}
+    assert len(found["sha256"]["tiny"]) == 64
+    assert found["sample_rate"] == {"mine": 44_100, "tiny": 44_100}
+    assert found["models"]["tiny"]["encoder/additivity_error"] > 0
+    assert found["excerpts"]["tiny"] == [
+        [name, 44_100 * n] for name in ("track 0", "track 1", "track 2") for n in (0, 1)
+    ]
