@@ -60,9 +60,9 @@ def stems(index: CorpusIndex) -> tuple[list[str], list[tuple[str, Sequence[Audio
     return names, [(files[0].path.rpartition("/")[0], files) for files in tracks]
 
 
-def with_origins(make: Callable[[], Sequence[Figures]]) -> list[Measured]:
-    """Figures of linearity, raw and with either origin taken out."""
-    origins = [(as_it_is, ""), (LatentCentered, "_centered"), (DecoderCentered, "_dcentered")]
+def centred(make: Callable[[], Sequence[Figures]]) -> list[Measured]:
+    """Figures with either origin taken out."""
+    origins = [(LatentCentered, "_centered"), (DecoderCentered, "_dcentered")]
     return [Measured(figures, wrap, suffix) for wrap, suffix in origins for figures in make()]
 
 
@@ -73,20 +73,25 @@ def as_it_is(autoencoder: Any) -> Any:
 
 def measure_clips(headline: Sequence[float], curve: Sequence[float], sample_rate: int) -> list[Measured]:
     """Reconstruction, homogeneity, pairwise mixes."""
+    raw = [
+        ReconstructionFigures(),
+        EmbeddingFigures(sample_rate=sample_rate),
+        HomogeneityFigures(list(headline), list(curve)),
+        MixingFigures(),
+    ]
     return [
-        Measured(ReconstructionFigures(), as_it_is, ""),
-        Measured(EmbeddingFigures(sample_rate=sample_rate), as_it_is, ""),
-        *with_origins(lambda: [HomogeneityFigures(list(headline), list(curve))]),
-        Measured(MixingFigures(), as_it_is, ""),
+        *(Measured(figures, as_it_is, "") for figures in raw),
+        *centred(lambda: [HomogeneityFigures(list(headline), list(headline))]),
     ]
 
 
 def measure_stems(headline: Sequence[float], curve: Sequence[float], sample_rate: int) -> list[Measured]:
     """The same of the mixes, and additivity, separation and removal of their stems."""
+    raw = [AdditivityFigures(curve=True), SeparationFigures(by_sum=True), RemovalFigures()]
     return [
         *measure_clips(headline, curve, sample_rate),
-        *with_origins(lambda: [AdditivityFigures(curve=True), SeparationFigures(by_sum=True)]),
-        Measured(RemovalFigures(), as_it_is, ""),
+        *(Measured(figures, as_it_is, "") for figures in raw),
+        *centred(lambda: [AdditivityFigures(), SeparationFigures(by_sum=True)]),
     ]
 
 

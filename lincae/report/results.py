@@ -108,13 +108,33 @@ def write_results(folder: Path, found: Mapping[str, Results], protocol: Mapping[
     write(folder / "results.md", markdown(rows, list(found)))
     with (folder / "results.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows([["figure", *found], *rows])
-    table = Table(title=f"{protocol['protocol']} of {protocol['data']}", title_justify="left")
-    for column in ("figure", *found):
-        table.add_column(column, justify="left" if column == "figure" else "right", no_wrap=column == "figure")
-    for name in dict.fromkeys(name for of in found.values() for name in of.figures if not DETAIL.search(name)):
-        table.add_row(name, *(cell(of.figures.get(name), None) for of in found.values()))
-    Console().print(table)
+    for table in terminal_tables(found, f"{protocol['protocol']} of {protocol['data']}"):
+        Console().print(table)
     print(f"intervals, single stems and other origins: {folder / 'results.md'}; everything: {folder / 'results.json'}")
+
+
+def terminal_tables(found: Mapping[str, Results], title: str) -> list[Table]:
+    """The main figures, in as many tables as the models need at the terminal's width."""
+    figures = list(dict.fromkeys(name for of in found.values() for name in of.figures if not DETAIL.search(name)))
+    columns = {model: [cell(of.figures.get(name), None) for name in figures] for model, of in found.items()}
+    room = left = Console().width - max(map(len, figures)) - 4
+    groups: list[list[str]] = [[]]
+    for model, cells in columns.items():
+        width = max(map(len, [model, *cells])) + 3
+        if groups[-1] and width > left:
+            groups.append([])
+            left = room
+        groups[-1].append(model)
+        left -= width
+    tables = []
+    for group in groups:
+        table = Table("figure", title=title, title_justify="left")
+        for model in group:
+            table.add_column(model, justify="right", no_wrap=True)
+        for name, *cells in zip(figures, *(columns[model] for model in group), strict=True):
+            table.add_row(name, *cells)
+        tables.append(table)
+    return tables
 
 
 def headline_rows(results: Mapping[str, Any]) -> list[list[str]]:
