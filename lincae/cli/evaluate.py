@@ -24,7 +24,9 @@ from lincae.cli.models import NamedModel, load_model
 from lincae.cli.protocols import PROTOCOLS, Measured, corpus_of
 from lincae.evaluation import NOISE_SEED, DecodedClips
 from lincae.metrics import CURVE_GAINS, HEADLINE_GAINS
+from lincae.report.page import write_report
 from lincae.report.results import Results, write_results
+from lincae.report.sounds import write_excerpt_sounds
 from lincae.streams import Draws
 
 SIGNED_CURVE = (-1.0, -0.5, *CURVE_GAINS)
@@ -73,8 +75,16 @@ def evaluate(options: argparse.Namespace) -> None:
     names = [model.name for model in models]
     if len(set(names)) < len(names):
         raise ValueError(f"models {names} have the same name: give them others with NAME=MODEL")
-    found = {model.name: measure_model(model, options) for model in models}
+    found, examples = {}, {}
+    for model in models:
+        found[model.name], examples[model.name] = measure_model(model, options)
     write_results(options.output, found, protocol_of(options))
+    heard = {model.name: model.model for model in models if examples[model.name]}
+    if heard:
+        excerpt, start = found[models[0].name].excerpts[0]
+        with torch.inference_mode():
+            write_excerpt_sounds(options.output, excerpt, start / models[0].model.sample_rate, heard, examples)
+    print(f"report: {write_report([options.output / 'results.json'], options.output / 'report')}")
 
 
 def protocol_of(options: argparse.Namespace) -> dict[str, Any]:
@@ -99,12 +109,15 @@ def protocol_of(options: argparse.Namespace) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def measure_model(named: NamedModel, options: argparse.Namespace) -> Results:
+def measure_model(named: NamedModel, options: argparse.Namespace) -> tuple[Results, dict[str, Tensor]]:
     """All figures of one model.
 
     Args:
         named: the model.
         options: of the command line.
+
+    Returns:
+        The figures, and the stems (T,) of the first excerpt by name, to listen to; none where it cannot be read.
     """
     model, protocol = named.model, PROTOCOLS[options.protocol]
     if isinstance(model, torch.nn.Module):
@@ -120,7 +133,13 @@ def measure_model(named: NamedModel, options: argparse.Namespace) -> Results:
     for each in measured:
         each.figures.metrics = [m.to(options.device) for m in each.figures.make_metrics(len(excerpts), stems)]
     tables = [table for each in measured for table in each.figures.metrics]
-    identity = {"model": named.sha256, "settings": settings, "samples": samples, "files": [e[:2] for e in excerpts]}
+    identity = {
+        "model": named.sha256,
+        "settings": settings,
+        "samples": samples,
+        "excerpts": [(excerpt.name, excerpt.start) for excerpt in excerpts],
+        "columns": [table.columns for table in tables],
+    }
     journal = Journal(options.output / "journal" / f"{named.name}.jsonl", identity)
     unreadable = journal.restore(tables)
     numbers = list(range(len(excerpts)))
@@ -134,7 +153,9 @@ def measure_model(named: NamedModel, options: argparse.Namespace) -> Results:
             journal.append(tables, batch, bad)
             unreadable += bad
             bar.update()
-    return Results.of(named, measured, excerpts, stems, samples, unreadable)
+    audio, _ = read_all(excerpts[:1], reader)
+    example = dict(zip(stems or ["clip"], audio[0][1].to(options.device), strict=True)) if audio else {}
+    return Results.of(named, measured, excerpts, stems, samples, unreadable), example
 
 
 def read_all(excerpts: Sequence[Excerpt], reader: CropReader) -> tuple[list[tuple[int, Tensor]], list[str]]:

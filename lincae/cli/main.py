@@ -10,6 +10,7 @@ COMMANDS = {
     "data": "lincae.cli.data",
     "demo": "lincae.cli.demo",
     "evaluate": "lincae.cli.evaluate",
+    "report": "lincae.cli.report",
 }
 """Beside the trainer's own: fit, validate, test, predict."""
 

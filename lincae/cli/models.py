@@ -68,6 +68,8 @@ def load_model(source: str, sample_rate: int) -> NamedModel:
         ValueError: if there is no such model, or its weights are missing: what to do.
     """
     label, _, place = source.rpartition("=")
+    if "/" in label:
+        raise ValueError(f"the name {label!r} in {source!r} has a slash: files are named by it")
     if Path(place).suffix == ".ckpt" or Path(place).is_dir():
         name, model = from_checkpoint(Path(place))
     elif place in CONTROLS:

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from lincae.metrics.bootstrap import bootstrap
 
-POINT = re.compile(r"/[ark]-?\d")
+POINT = re.compile(r"/(a-?\d+\.\d\d|r\d\.\d\d|k\d+)$")
 """Where the name of a point of a curve goes beyond that of its figure."""
 
 
@@ -174,5 +174,5 @@ def finite(value: Any) -> Any:
 def write(file: Path, text: str) -> None:
     """Writes a file as a whole or not at all."""
     partial = file.with_name(file.name + ".partial")
-    partial.write_text(text)
+    partial.write_text(text, encoding="utf-8")
     os.replace(partial, file)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import soundfile
 import torch
@@ -11,6 +14,13 @@ from torch import Tensor
 
 from lincae.autoencoders.protocol import LatentAutoencoder
 from lincae.evaluation import DecodedClips, trim
+from lincae.report.results import write
+
+FULL_SCALE = 1 - 2**-15
+"""Largest sample of a 16-bit file."""
+
+WITHOUT_STEMS = ("original", "reconstruction", "decoded-half", "decoded-double")
+"""Sounds that make sense of a clip without stems."""
 
 
 @torch.inference_mode()
@@ -47,3 +57,58 @@ def write_sounds(sounds: Mapping[str, Tensor], sample_rate: int, folder: Path) -
     folder.mkdir(parents=True, exist_ok=True)
     for name, sound in sounds.items():
         soundfile.write(folder / f"{name}.wav", sound.cpu().numpy(), sample_rate, subtype="FLOAT")
+
+
+def write_excerpt_sounds(
+    folder: Path,
+    excerpt: str,
+    start: float,
+    models: Mapping[str, LatentAutoencoder],
+    stems: Mapping[str, Mapping[str, Tensor]],
+) -> None:
+    """Writes what arithmetic on latents does to one excerpt, under every model: FLAC files and `sounds.json`.
+
+    The list names each model's sounds, and the originals at the highest sample rate among the models:
+
+        {"excerpt": {"name": ..., "start": ...}, "original": [SOUND, ...], "models": {NAME: [SOUND, ...], ...}}
+
+    with SOUND = {"title": ..., "file": path below the folder, "gain": factor that makes it fit into full scale, at most
+    1}. A sound that is not finite is left out.
+
+    Args:
+        folder: of the results.
+        excerpt: name of the clip or track.
+        start: of the excerpt, s.
+        models: name -> what encodes and decodes.
+        stems: for each model, name -> waveform (T,) at its sample rate; a single one is a clip, which has no sum and
+            nothing to subtract.
+    """
+    originals: list[dict[str, Any]] = []
+    listed: dict[str, list[dict[str, Any]]] = {}
+    best = max(models, key=lambda name: models[name].sample_rate)
+    for number, (name, model) in enumerate(models.items(), start=1):
+        sounds = latent_arithmetic(model, stems[name])
+        if len(stems[name]) == 1:
+            sounds = {kind: sounds[kind] for kind in WITHOUT_STEMS}
+        true = {kind: sounds.pop(kind) for kind in ("original", *stems[name]) if kind in sounds}
+        if name == best:
+            originals = write_flac(true, model.sample_rate, folder, "sounds/original")
+        place = f"sounds/{number}-{quote(name, safe='')}"
+        listed[name] = write_flac(sounds, model.sample_rate, folder, place)
+    contents = {"excerpt": {"name": excerpt, "start": start}, "original": originals, "models": listed}
+    write(folder / "sounds.json", json.dumps(contents, indent=1) + "\n")
+
+
+def write_flac(sounds: Mapping[str, Tensor], sample_rate: int, folder: Path, place: str) -> list[dict[str, Any]]:
+    """Writes finite waveforms (T,) as `folder/place/NAME.flac`, 16 bits; title, file and gain of each."""
+    (folder / place).mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, sound in sounds.items():
+        if not sound.isfinite().all():
+            continue
+        peak = float(sound.abs().max())
+        gain = min(1.0, FULL_SCALE / peak) if peak else 1.0
+        file = f"{place}/{quote(name, safe='')}.flac"
+        soundfile.write(folder / file, gain * sound.cpu().numpy(), sample_rate, subtype="PCM_16")
+        written.append({"title": name.replace("-", " "), "file": file, "gain": gain})
+    return written

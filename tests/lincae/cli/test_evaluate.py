@@ -37,8 +37,13 @@ def run(tracks, out, *models, protocol="stems"):
 
 
 @pytest.fixture(scope="module")
-def results(tracks, tmp_path_factory):
-    return run(tracks, tmp_path_factory.mktemp("out"), "identity", "orthogonal", "saturating", "loudness-normalising")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("out")
+
+
+@pytest.fixture(scope="module")
+def results(tracks, folder):
+    return run(tracks, folder, "identity", "orthogonal", "saturating", "loudness-normalising")
 
 
 def test_an_identity_is_exact_in_everything(results):
@@ -104,6 +109,18 @@ def test_the_number_of_sources_is_a_curve_that_ends_in_the_headline(results):
     assert errors[1] == figures["encoder/additivity_error"]
     assert errors[0] < errors[1]  # about sqrt(k) - 1 for sources of equal level
     assert errors[0] == pytest.approx(math.sqrt(2) - 1, abs=0.2)
+
+
+def test_a_report_and_sounds_lie_beside_the_figures(results, folder, tracks):
+    page = (folder / "report" / "index.html").read_text(encoding="utf-8")
+    assert all(model in page for model in results["models"])
+    sounds = json.loads((folder / "sounds.json").read_text())
+    assert sounds["excerpt"]["name"] == "track 0"
+    (original,) = [sound for sound in sounds["original"] if sound["title"] == "original"]
+    heard, rate = soundfile.read(folder / original["file"])
+    mix = sum(soundfile.read(tracks / "track 0" / f"{stem}.wav")[0][:RATE] for stem in STEMS)
+    assert rate == RATE
+    np.testing.assert_allclose(heard / original.get("gain", 1), mix, atol=1e-4)
 
 
 class StopError(Exception):
@@ -172,6 +189,11 @@ def test_clips_that_cannot_be_read_are_named_and_left_out(tmp_path):
 def test_a_model_that_is_not_there_says_what_to_do(tracks, tmp_path, model, message):
     with pytest.raises(SystemExit, match=message):
         run(tracks, tmp_path, model)
+
+
+def test_a_name_is_no_path(tracks, tmp_path):
+    with pytest.raises(SystemExit, match="has a slash"):
+        run(tracks, tmp_path, "a/b=identity")
 
 
 def test_models_of_one_name_need_others(tracks, tmp_path):
