@@ -21,6 +21,7 @@ from callbacks.removal import RemovalFigures
 from callbacks.separation import SeparationFigures
 from callbacks.stop_after import StopAfter
 from callbacks.throughput import Throughput
+from callbacks.train_only import TrainOnly
 
 __all__ = [
     "AdditivityFigures",
@@ -45,4 +46,5 @@ __all__ = [
     "Stage",
     "StopAfter",
     "Throughput",
+    "TrainOnly",
 ]

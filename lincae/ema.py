@@ -48,6 +48,11 @@ class AveragedWeights(WeightAveraging):
         self.updates = 0
         self._swapped = False
 
+    def restart(self, pl_module: LightningModule) -> None:
+        """Begin the average at the module's weights as they are now."""
+        assert self._average_model is not None  # made in setup
+        self._average_model.module.load_state_dict(pl_module.state_dict())
+
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
         """Whether the zero-based optimiser step just taken is one that updates the average."""
         if step_idx is None:

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer, RAdam
 from torch.optim.lr_scheduler import LambdaLR
 
+from lincae.checkpoint import load_autoencoder
 from lincae.ema import EMA, AveragedWeights
 from lincae.evaluation import DecodedClips
+from lincae.initial_weights import take_weights
 from lincae.mixing import Batch
 from lincae.schedules import GainSchedule, LearningRateSchedule
 
@@ -38,6 +40,7 @@ class ImplicitLinearity(LightningModule):
         learning_rate_schedule: factor on that rate over training.
         gain_schedule: range of random gains over training; the gain callback asks for it.
         ema: settings of the averaged weights.
+        init_from: a checkpoint whose averaged weights training starts from, in place of random ones.
         total_steps: planned optimiser steps; the trainer's `max_steps` if not given.
         compile: compile the autoencoder's `networks()` before the first step.
         channels_last: keep 4-D weights in channels-last order.
@@ -56,6 +59,7 @@ class ImplicitLinearity(LightningModule):
         learning_rate_schedule: LearningRateSchedule = LearningRateSchedule(),  # noqa: B008 (frozen)
         gain_schedule: GainSchedule = GainSchedule(),  # noqa: B008 (frozen)
         ema: EMA = EMA(),  # noqa: B008 (frozen)
+        init_from: str | None = None,
         total_steps: int | None = None,
         compile: bool = False,
         channels_last: bool = False,
@@ -66,7 +70,7 @@ class ImplicitLinearity(LightningModule):
             autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.make_optimizer = optimizer
         self.learning_rate_schedule, self.gain_schedule, self.ema = learning_rate_schedule, gain_schedule, ema
-        self.total_steps = total_steps
+        self.init_from, self.total_steps = init_from, total_steps
         self.compile_networks = compile
         self.config: dict[str, Any] | None = None
 
@@ -130,6 +134,11 @@ class ImplicitLinearity(LightningModule):
             return []
         self._averaged = AveragedWeights(self.ema, self.planned_steps)
         return [self._averaged]
+
+    def on_fit_start(self) -> None:
+        if self.init_from is not None and self.trainer.ckpt_path is None:  # a resumed run has its own weights
+            take_weights(self.autoencoder, load_autoencoder(self.init_from), self.init_from)
+            self._averaged.restart(self)
 
     def on_train_start(self) -> None:
         if self.compile_networks:

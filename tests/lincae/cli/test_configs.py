@@ -53,6 +53,15 @@ CHANGES = {
     "without-additivity.yaml": {"data.init_args.mixes.class_path": "lincae.mixing.PlainClips"},
     "without-homogeneity.yaml": {"callbacks.gain": None},
     "segment-2s.yaml": {"data.init_args.samples": 87552},
+    "constant-gains.yaml": {
+        "model.init_args.gain_schedule.low": 0.5,
+        "model.init_args.gain_schedule.high": 1.5,
+        "model.init_args.gain_schedule.anneal": False,
+    },
+    "encoder-alone.yaml": {
+        "callbacks.train_only.class_path": "callbacks.TrainOnly",
+        "callbacks.train_only.init_args.parts": ["encoder"],
+    },
 }
 
 

@@ -1,0 +1,79 @@
+"""Training that begins where another ended, whole or in part."""
+
+import shutil
+from types import SimpleNamespace
+
+import pytest
+import torch
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch import nn
+
+from callbacks import TrainOnly
+from lincae.initial_weights import take_weights
+
+
+def parts(encoder: int = 2, **others: nn.Module) -> nn.Module:
+    return nn.ModuleDict({"encoder": nn.Linear(encoder, 2), "decoder": nn.Linear(2, 2), **others})
+
+
+def test_weights_that_do_not_fit_are_named_and_nothing_is_copied():
+    own, trained = parts(gate=nn.Linear(1, 1)), parts(encoder=3, extra=nn.Linear(1, 1))
+    before = {name: value.clone() for name, value in own.state_dict().items()}
+    with pytest.raises(ValueError, match=r"a\.ckpt do not fit") as error:
+        take_weights(own, trained, "a.ckpt")
+    assert "lacks gate.weight, gate.bias" in str(error.value)
+    assert "has beside extra.weight, extra.bias" in str(error.value)
+    assert "encoder.weight (2, 3) for (2, 2)" in str(error.value)
+    assert all(torch.equal(value, before[name]) for name, value in own.state_dict().items())
+
+
+def test_only_the_named_parts_are_trained():
+    autoencoder = parts()
+    TrainOnly(["encoder"]).setup(None, SimpleNamespace(autoencoder=autoencoder), "fit")
+    trained = {name for name, parameter in autoencoder.named_parameters() if parameter.requires_grad}
+    assert trained == {"encoder.weight", "encoder.bias"}
+
+
+def test_a_part_that_does_not_exist_is_refused():
+    with pytest.raises(MisconfigurationException, match=r"\['enc'\].*\['encoder', 'decoder'\]"):
+        TrainOnly(["enc"]).setup(None, SimpleNamespace(autoencoder=parts()), "fit")
+    with pytest.raises(ValueError, match="parts"):
+        TrainOnly([])
+
+
+def weights(folder, averaged: bool = True) -> dict[str, torch.Tensor]:
+    checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    return checkpoint["state_dict" if averaged else "current_model_state"]
+
+
+def test_a_training_goes_on_from_averaged_weights_with_all_else_new(fit, music, tmp_path):
+    data = f"--data.train={music}"
+    into = lambda name: [f"--trainer.default_root_dir={name}", f"--trainer.logger.save_dir={name}"]  # noqa: E731
+    fit(data, *into("first"), "--trainer.max_steps=2", "--model.optimizer.lr=0.01", "--model.ema.every=1")
+    source = f"--model.init_from={tmp_path / 'first' / 'checkpoints' / 'last.ckpt'}"
+    start = weights(tmp_path / "first")
+    assert any((value != start[name]).any() for name, value in weights(tmp_path / "first", averaged=False).items())
+
+    still = ["--model.optimizer.lr=0", "--callbacks.stop=callbacks.StopAfter", "--callbacks.stop.steps=1"]
+    fit(data, source, *into("second"), "--trainer.max_steps=2", "--model.ema.every=1", *still)
+    checkpoint = torch.load(tmp_path / "second" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert (checkpoint["global_step"], checkpoint["callbacks"]["AveragedWeights"]["updates"]) == (1, 1)
+    for name, value in start.items():
+        torch.testing.assert_close(checkpoint["current_model_state"][name], value, rtol=0, atol=0)
+        torch.testing.assert_close(checkpoint["state_dict"][name], value, rtol=0, atol=0)
+
+    alone = ["--callbacks.train_only=callbacks.TrainOnly", "--callbacks.train_only.parts=[encoder]"]
+    fit(data, source, *into("third"), "--trainer.max_steps=2", *alone, "--model.learning_rate_schedule.warmup=0")
+    for name, value in weights(tmp_path / "third", averaged=False).items():
+        moved = bool((value != start[name]).any())
+        assert not moved or name.startswith("autoencoder.encoder"), name
+    changed = weights(tmp_path / "third", averaged=False)["autoencoder.encoder.conv_in.weight"]
+    assert (changed != start["autoencoder.encoder.conv_in.weight"]).any()
+
+    refused = fit(data, source, *into("fourth"), "--model.autoencoder.sizes.latents=5", check=False)
+    assert refused.returncode != 0
+    assert "autoencoder" not in refused.stderr.split("do not fit")[-1].split(":")[0]
+    assert "encoder.conv_out.weight (4, 8, 1) for (5, 8, 1)" in refused.stderr
+
+    shutil.rmtree(tmp_path / "first")  # a resumed run has its own weights
+    fit(data, source, *into("second"), "--trainer.max_steps=2", "--model.ema.every=1", "--ckpt_path=last")
