@@ -40,27 +40,35 @@ class LatentCentered(Moved):
     Then a (z - z0) decodes as a z + (1 - a) z0 does, and a sum of K latents as sum z - (K - 1) z0.
     """
 
-    def encode(self, audio: Tensor) -> Tensor:
-        return self.autoencoder.encode(audio) - self._silence(audio.shape[-1], audio.device)
-
-    def decode(self, latents: Tensor, noise: Tensor | None, steps: int = 1) -> Tensor:
-        origin = self._origins[latents.shape[-1]]
-        return self.autoencoder.decode(latents + origin, noise, steps)
-
     def __init__(self, autoencoder: LatentAutoencoder) -> None:
         super().__init__(autoencoder)
-        self._origins: dict[int, Tensor] = {}  # by the number of latent frames
+        self._of_samples: dict[int, Tensor] = {}  # Enc(0), (1, D, L), by the number of samples
+        self._of_frames: dict[int, Tensor] = {}  # the same by the number of latent frames
 
-    def _silence(self, samples: int, device: torch.device) -> Tensor:
-        """Enc(0), (1, D, L)."""
-        origin = self.autoencoder.encode(torch.zeros(1, samples, device=device))
-        self._origins[origin.shape[-1]] = origin
-        return origin
+    def encode(self, audio: Tensor) -> Tensor:
+        samples = audio.shape[-1]
+        if samples not in self._of_samples:
+            origin = self.autoencoder.encode(torch.zeros(1, samples, device=audio.device))
+            self._of_samples[samples] = self._of_frames[origin.shape[-1]] = origin
+        return self.autoencoder.encode(audio) - self._of_samples[samples]
+
+    def decode(self, latents: Tensor, noise: Tensor | None, steps: int = 1) -> Tensor:
+        return self.autoencoder.decode(latents + self._of_frames[latents.shape[-1]], noise, steps)
 
 
 class DecoderCentered(Moved):
-    """Decodes relative to that of the zero latent under the same noise, d0 = Dec(0; n): Dec - d0."""
+    """Decodes relative to that of the zero latent under the same noise, d0 = Dec(0; n): Dec - d0.
+
+    The last d0 is kept: comparisons decode many latents under one noise.
+    """
+
+    def __init__(self, autoencoder: LatentAutoencoder) -> None:
+        super().__init__(autoencoder)
+        self._zero: tuple[Tensor | None, tuple, Tensor] | None = None  # noise, shape and steps, d0
 
     def decode(self, latents: Tensor, noise: Tensor | None, steps: int = 1) -> Tensor:
-        zero = self.autoencoder.decode(torch.zeros_like(latents), noise, steps)
-        return self.autoencoder.decode(latents, noise, steps) - zero
+        under = (*latents.shape, steps)
+        if self._zero is None or self._zero[0] is not noise or self._zero[1] != under:
+            zero = self.autoencoder.decode(torch.zeros_like(latents), noise, steps)
+            self._zero = (noise, under, zero)
+        return self.autoencoder.decode(latents, noise, steps) - self._zero[2]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import platform
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from tqdm import tqdm
 
 from datamodules.excerpts import Excerpt, cut, read
 from datamodules.index import Demands, scan
+from datamodules.processes import leave_with_parent
 from datamodules.reader import CropReader
 from datamodules.rejection import BadAudioError
 from lincae.autoencoders.protocol import LatentAutoencoder
@@ -66,6 +70,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="(default: %(default)s)"
     )
+    parser.add_argument(
+        "--processes",
+        type=int,
+        metavar="N",
+        help="models at a time (default: as many as torch has threads; 1 on a GPU)",
+    )
     return parser.parse_args(arguments)
 
 
@@ -75,6 +85,9 @@ def evaluate(options: argparse.Namespace) -> None:
     names = [model.name for model in models]
     if len(set(names)) < len(names):
         raise ValueError(f"models {names} have the same name: give them others with NAME=MODEL")
+    processes = options.processes or (torch.get_num_threads() if options.device == "cpu" else 1)
+    if processes > 1 and len(models) > 1:
+        fill_journals(options, processes)
     found, examples = {}, {}
     for model in models:
         found[model.name], examples[model.name] = measure_model(model, options)
@@ -85,6 +98,30 @@ def evaluate(options: argparse.Namespace) -> None:
         with torch.inference_mode():
             write_excerpt_sounds(options.output, excerpt, start / models[0].model.sample_rate, heard, examples)
     print(f"report: {write_report([options.output / 'results.json'], options.output / 'report')}")
+
+
+def fill_journals(options: argparse.Namespace, processes: int) -> None:
+    """Measures several models at a time, so that all that is left to do is to read their journals."""
+    threads = max(1, torch.get_num_threads() // processes)
+    with ProcessPoolExecutor(processes, get_context("spawn"), begin_process, (threads,)) as pool:
+        running = [pool.submit(fill_journal, options, place) for place in range(len(options.models))]
+        try:
+            for each in running:
+                each.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def begin_process(threads: int) -> None:
+    """Prepares a process to measure models."""
+    threading.Thread(target=leave_with_parent, daemon=True).start()
+    torch.set_num_threads(threads)
+
+
+def fill_journal(options: argparse.Namespace, place: int) -> None:
+    """Measures one of the models, in a process of its own."""
+    measure_model(load_model(options.models[place], options.sample_rate), options, place)
 
 
 def protocol_of(options: argparse.Namespace) -> dict[str, Any]:
@@ -109,12 +146,13 @@ def protocol_of(options: argparse.Namespace) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def measure_model(named: NamedModel, options: argparse.Namespace) -> tuple[Results, dict[str, Tensor]]:
+def measure_model(named: NamedModel, options: argparse.Namespace, place: int = 0) -> tuple[Results, dict[str, Tensor]]:
     """All figures of one model.
 
     Args:
         named: the model.
         options: of the command line.
+        place: line of the progress bar.
 
     Returns:
         The figures, and the stems (T,) of the first excerpt by name, to listen to; none where it cannot be read.
@@ -145,7 +183,8 @@ def measure_model(named: NamedModel, options: argparse.Namespace) -> tuple[Resul
     numbers = list(range(len(excerpts)))
     batches = [numbers[first : first + options.batch_size] for first in range(0, len(numbers), options.batch_size)]
     reader = CropReader(model.sample_rate, samples)
-    with tqdm(total=len(batches), initial=len(journal), desc=f"evaluating {named.name}", unit=" batches") as bar:
+    settings_of_bar = {"desc": f"evaluating {named.name}", "unit": " batches", "position": place, "leave": place == 0}
+    with tqdm(total=len(batches), initial=len(journal), **settings_of_bar) as bar:
         for batch in batches[len(journal) :]:
             audio, bad = read_all([excerpts[number] for number in batch], reader)
             if audio:

@@ -42,3 +42,14 @@ def test_the_decode_of_the_zero_latent_is_taken_out_of_decodes():
     z = model.encode(X)
     torch.testing.assert_close(model.decode(0.5 * z, None), 0.5 * model.decode(z, None))
     assert (model.sample_rate, model.margin) == (8_000, 0)
+
+
+def test_the_decode_of_the_zero_latent_follows_the_noise():
+    class Noisy(Affine):
+        def decode(self, latents, noise, steps=1):
+            return latents[:, 0] + noise
+
+    model = DecoderCentered(Noisy())
+    for noise in (X, Y, X):  # whatever was decoded before
+        torch.testing.assert_close(model.decode(X[:, None], noise), X)
+        torch.testing.assert_close(model.decode(2 * X[:1, None], noise[:1]), 2 * X[:1])

@@ -30,9 +30,9 @@ def tracks(tmp_path_factory):
     return root
 
 
-def run(tracks, out, *models, protocol="stems"):
+def run(tracks, out, *models, protocol="stems", more=()):
     settings = ["--data", str(tracks), "--protocol", protocol, "-o", str(out), "--seconds", "1"]
-    main(["evaluate", *models, *settings, "--sample-rate", str(RATE), "--device", "cpu", "--batch-size", "2"])
+    main(["evaluate", *models, *settings, "--sample-rate", str(RATE), "--device", "cpu", "--batch-size", "2", *more])
     return json.loads((out / "results.json").read_text())
 
 
@@ -121,6 +121,20 @@ def test_a_report_and_sounds_lie_beside_the_figures(results, folder, tracks):
     mix = sum(soundfile.read(tracks / "track 0" / f"{stem}.wav")[0][:RATE] for stem in STEMS)
     assert rate == RATE
     np.testing.assert_allclose(heard / original.get("gain", 1), mix, atol=1e-4)
+
+
+def test_several_models_at_a_time_give_the_same_results(tracks, tmp_path):
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    run(tracks, alone, "orthogonal", "saturating", more=["--processes", "1"])
+    run(tracks, together, "orthogonal", "saturating", more=["--processes", "2"])
+    assert (together / "results.json").read_bytes() == (alone / "results.json").read_bytes()
+
+
+def test_an_error_in_one_of_several_processes_is_told(tracks, tmp_path):
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "saturating.jsonl").write_text("{}\n")
+    with pytest.raises(SystemExit, match=r"saturating\.jsonl is of another model"):
+        run(tracks, tmp_path, "orthogonal", "saturating", more=["--processes", "2"])
 
 
 class StopError(Exception):
