@@ -44,7 +44,7 @@ class ConsistencyAutoencoder(nn.Module):
         self.levels = levels or NoiseLevels()
         self.step = step or StepSchedule()
         self.sample_rate = sample_rate
-        sizes = sizes or NetworkSizes()
+        self.sizes = sizes = sizes or NetworkSizes()
         channels, bins = self.spectrogram.channels, self.spectrogram.bins
         self.time_stride = sizes.time_stride
         self.encoder = Encoder(sizes, channels, bins)

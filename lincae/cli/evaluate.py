@@ -52,7 +52,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "models",
         nargs="+",
         metavar="MODEL",
-        help="a run's folder, a .ckpt, a name, or a class path; NAME=MODEL names it",
+        help="a run's folder, a .ckpt, published weights, a name, or a class path; NAME=MODEL names it",
     )
     parser.add_argument("--data", required=True, metavar="DIR", help="folder of audio")
     parser.add_argument(

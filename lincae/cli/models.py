@@ -20,6 +20,7 @@ from lincae.autoencoders.controls import (
 )
 from lincae.autoencoders.foreign import stable_audio_vae
 from lincae.checkpoint import load_autoencoder
+from lincae.published import RELEASES, find_weights, read_published
 
 CONTROLS: dict[str, Callable[[int], nn.Module]] = {
     "identity": lambda rate: Identity(sample_rate=rate),
@@ -60,8 +61,9 @@ def load_model(source: str, sample_rate: int) -> NamedModel:
     """The model that a source names.
 
     Args:
-        source: `NAME=SOURCE` to choose a name, or SOURCE alone: a `.ckpt` file, a run's folder, a name of `CONTROLS` or
-            `PUBLISHED`, `stable-audio-vae:FOLDER`, or the path of a class or function without arguments.
+        source: `NAME=SOURCE` to choose a name, or SOURCE alone: a `.ckpt` file, a run's folder, published weights (a
+            folder, or a file `.pth` or `.pt`), a name of `CONTROLS` or `PUBLISHED`, `stable-audio-vae:FOLDER`, or the
+            path of a class or function without arguments.
         sample_rate: of controls, Hz.
 
     Raises:
@@ -70,31 +72,49 @@ def load_model(source: str, sample_rate: int) -> NamedModel:
     label, _, place = source.rpartition("=")
     if "/" in label:
         raise ValueError(f"the name {label!r} in {source!r} has a slash: files are named by it")
-    if Path(place).suffix == ".ckpt" or Path(place).is_dir():
-        name, model = from_checkpoint(Path(place))
+    if Path(place).suffix in (".ckpt", ".pth", ".pt") or Path(place).is_dir():
+        name, model = from_path(Path(place))
     elif place in CONTROLS:
         name, model = place, CONTROLS[place](sample_rate)
     elif place.startswith("stable-audio-vae:"):
         name, model = "stable-audio-vae", stable_audio_vae(place.partition(":")[2])
     elif place in PUBLISHED:
-        raise ValueError(missing_weights(place))
+        name, model = place, from_cache(place)
     elif "." in place:
         name, model = place.rpartition(".")[2], from_class(place)
     else:
         known = ", ".join([*CONTROLS, *PUBLISHED])
         raise ValueError(
-            f"{source!r} names no model: give a checkpoint, a run's folder, a class path, or one of {known}"
+            f"{source!r} names no model: give a checkpoint, a run's folder, published weights, a class path, or one of "
+            f"{known}"
         )
     if isinstance(model, nn.Module):
         model = model.eval().requires_grad_(False)
     return NamedModel(label or name, model, weights_hash(model))
 
 
+def from_path(path: Path) -> tuple[str, nn.Module]:
+    """The name and model of a run's folder or checkpoint, or of published weights."""
+    weights = None if path.suffix == ".ckpt" else find_weights(path)
+    if weights is None:
+        return from_checkpoint(path)
+    published = read_published(weights)
+    return published.name, published.autoencoder
+
+
+def from_cache(name: str) -> nn.Module:
+    """A published model whose weights have been downloaded before."""
+    weights = RELEASES[name].downloaded() if name in RELEASES else None
+    if weights is None:
+        raise ValueError(missing_weights(name))
+    return read_published(weights).autoencoder
+
+
 def from_checkpoint(path: Path) -> tuple[str, nn.Module]:
     """The name of a run's folder, and the averaged weights of its last checkpoint or of the one given."""
     file = path if path.suffix == ".ckpt" else path / "checkpoints" / "last.ckpt"
     if not file.is_file():
-        raise ValueError(f"{path} holds no run: there is no {file}")
+        raise ValueError(f"{path} holds no run: there is no {file}, and no published weights either")
     folder = file.parent.parent if file.parent.name == "checkpoints" else file.parent
     name = folder.resolve().name if file.name == "last.ckpt" else f"{folder.resolve().name}-{file.stem}"
     return name, load_autoencoder(file)
@@ -111,14 +131,16 @@ def from_class(path: str) -> Any:
 
 def missing_weights(name: str) -> str:
     """What to do about a published model."""
-    cures = {
-        "stable-audio-vae": "download its folder, with config.json, and give it as stable-audio-vae:FOLDER",
-        "without-additivity": "train it: lincae fit --config without-additivity.yaml",
-        "without-homogeneity": "train it: lincae fit --config without-homogeneity.yaml",
-    }
-    trained = {"lin-cae": "lincae.yaml", "lin-cae-2": "lincae-2.yaml", "m2l": "music2latent.yaml"}
-    config = trained.get(name, "music2latent.yaml")
-    cure = cures.get(name, f"its published format cannot be read yet; train your own: lincae fit --config {config}")
+    if name in RELEASES:
+        release, config = RELEASES[name], {"lin-cae": "lincae", "lin-cae-2": "lincae-2"}.get(name, "music2latent")
+        cure = (
+            f"hf download {release.repository} --include '{release.files}' (pip install 'lincae[hub]'), and ask again; "
+            f"or give the folder that has them: {name}=FOLDER; or train your own: lincae fit --config {config}.yaml"
+        )
+    elif name == "stable-audio-vae":
+        cure = "download its folder, with config.json, and give it as stable-audio-vae:FOLDER"
+    else:
+        cure = f"train it: lincae fit --config {name}.yaml"
     return f"{name}: the weights of {PUBLISHED[name]} are not here. Cure: {cure}"
 
 

@@ -37,6 +37,7 @@ class NoiseLevels(nn.Module):
         if not 0 < sigma_min < sigma_max:
             raise ValueError(f"needs 0 < sigma_min < sigma_max, got {sigma_min} and {sigma_max}")
         self.sigma_min, self.sigma_max, self.rho = sigma_min, sigma_max, rho
+        self.mean, self.std = mean, std
         index = torch.arange(cells, dtype=torch.float64) / cells
         density = torch.exp(-0.5 * ((self(index).log() - mean) / std) ** 2)
         self.register_buffer("cumulative", (density.cumsum(0) / density.sum()).float(), persistent=False)

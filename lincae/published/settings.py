@@ -1,0 +1,253 @@
+"""The published settings in our terms, and back.
+
+A description is a flat dictionary of what makes our autoencoder what it is. Settings that our networks cannot follow
+are found by going there and back: what does not come back as it was has no counterpart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lincae.autoencoders.consistency import ConsistencyAutoencoder
+from lincae.consistency.noise_levels import NoiseLevels
+from lincae.networks.sizes import NetworkSizes
+from lincae.schedules import StepSchedule
+from lincae.stft import Spectrogram
+
+Settings = Mapping[str, Mapping[str, Any]]
+
+DEFAULTS: Settings = {
+    "frontend": {"hop_size": 256, "n_fft_factor": 4, "alpha_rescale": 0.3, "beta_rescale": 1.5, "sample_rate": 44_100},
+    "generator": {
+        "base_channels": 64,
+        "layers_list": [2, 2, 2, 2, 2],
+        "multipliers_list": [1, 2, 4, 4, 4],
+        "attention_list": [0, 0, 1, 1, 1],
+        "freq_downsample_list": [1, 0, 0, 0],
+        "layers_list_encoder": [1, 1, 1, 1, 1],
+        "attention_list_encoder": [0, 0, 1, 1, 1],
+        "bottleneck_base_channels": 512,
+        "bottleneck_channels": 64,
+        "num_bottleneck_layers": 4,
+        "bottleneck_layers": None,
+        "hop": 256,
+        "data_channels": 2,
+        "cond_channels": 256,
+        "heads": 4,
+        "use_fourier": False,
+        "fourier_scale": 0.2,
+        "normalization": True,
+        "dropout_rate": 0.0,
+        "min_res_dropout": 16,
+        "pre_normalize_downsampling_encoder": True,
+        "pre_normalize_2d_to_1d": True,
+        "frequency_scaling": True,
+        "sigma_min": 0.002,
+        "sigma_max": 80.0,
+        "sigma_data": 0.5,
+        "init_as_zero": True,
+        "padding_mode": "zeros",
+    },
+    "diffusion": {
+        "schedule": "exponential",
+        "start_exp": 1.0,
+        "end_exp": 3.0,
+        "base_step": 0.1,
+        "sigma_min": 0.002,
+        "sigma_max": 80.0,
+        "rho": 7.0,
+        "p_mean": -1.1,
+        "p_std": 2.0,
+        "sigma_data": 0.5,
+        "use_lognormal": True,
+        "total_iters": None,
+        "enable_grad_denoise": False,
+    },
+}
+"""What linear-cae 0.1.4 takes where a setting is missing, but for the sample rate, which it then does not know."""
+
+FREE = {"base_channels", "multipliers_list"}
+"""Of which only the product matters."""
+
+WITHOUT_EFFECT = {
+    "dropout_rate",
+    "min_res_dropout",
+    "init_as_zero",
+    "fourier_scale",
+    "total_iters",
+    "enable_grad_denoise",
+}
+"""On what trained weights compute in evaluation mode. Any value is read; the default is written."""
+
+
+def describe(autoencoder: ConsistencyAutoencoder) -> dict[str, Any]:
+    """What makes an autoencoder what it is, apart from its weights."""
+    spectrogram, levels = autoencoder.spectrogram, autoencoder.levels
+    return {
+        **{name: getattr(spectrogram, name) for name in ("hop", "window", "alpha", "beta", "fold")},
+        **asdict(autoencoder.sizes),
+        **{name: getattr(levels, name) for name in ("sigma_min", "sigma_max", "rho", "mean", "std")},
+        **asdict(autoencoder.step),
+        "sigma_data": autoencoder.denoiser.sigma_data,
+        "sample_rate": autoencoder.sample_rate,
+    }
+
+
+def build(description: Mapping[str, Any]) -> ConsistencyAutoencoder:
+    """An autoencoder with new weights."""
+
+    def some(*names: str) -> dict[str, Any]:
+        return {name: description[name] for name in names}
+
+    return ConsistencyAutoencoder(
+        Spectrogram(**some("hop", "window", "alpha", "beta", "fold")),
+        NetworkSizes(**some(*NetworkSizes.__dataclass_fields__)),
+        NoiseLevels(**some("sigma_min", "sigma_max", "rho", "mean", "std")),
+        StepSchedule(**some(*StepSchedule.__dataclass_fields__)),
+        **some("sigma_data", "sample_rate"),
+    )
+
+
+def description_of(settings: Settings) -> dict[str, Any]:
+    """Complete settings in our terms."""
+    frontend, generator, diffusion = (settings[section] for section in DEFAULTS)
+    return {
+        "hop": frontend["hop_size"],
+        "window": frontend["hop_size"] * frontend["n_fft_factor"],
+        "alpha": frontend["alpha_rescale"],
+        "beta": frontend["beta_rescale"],
+        "fold": 1,
+        "widths": tuple(generator["base_channels"] * factor for factor in generator["multipliers_list"]),
+        "strides": tuple((4, 1) if alone == 1 else (2, 2) for alone in generator["freq_downsample_list"]),
+        "attention": tuple(flag == 1 for flag in generator["attention_list"]),
+        "heads": generator["heads"],
+        "latents": generator["bottleneck_channels"],
+        "bottleneck": generator["bottleneck_base_channels"],
+        "bottleneck_blocks": generator["num_bottleneck_layers"],
+        "unet_blocks": generator["layers_list"][0],
+        "embedding": generator["cond_channels"],
+        "sigma_min": diffusion["sigma_min"],
+        "sigma_max": diffusion["sigma_max"],
+        "rho": diffusion["rho"],
+        "mean": diffusion["p_mean"],
+        "std": diffusion["p_std"],
+        "base": diffusion["base_step"],
+        "start": diffusion["start_exp"],
+        "end": diffusion["end_exp"],
+        "sigma_data": diffusion["sigma_data"],
+        "sample_rate": frontend["sample_rate"],
+    }
+
+
+def settings_of(description: Mapping[str, Any]) -> Settings:
+    """The settings that come nearest to a description; their encoder and decoder always have four heads."""
+    of, levels = description, len(description["widths"])
+    base = math.gcd(*of["widths"])
+    attention = [int(flag) for flag in of["attention"]]
+    both = {name: of[name] for name in ("sigma_min", "sigma_max", "sigma_data")}
+    return {
+        "frontend": {
+            "hop_size": of["hop"],
+            "n_fft_factor": 4,
+            "alpha_rescale": of["alpha"],
+            "beta_rescale": of["beta"],
+            "sample_rate": of["sample_rate"],
+        },
+        "generator": DEFAULTS["generator"]  # type: ignore[operator]
+        | both
+        | {
+            "base_channels": base,
+            "layers_list": [of["unet_blocks"]] * levels,
+            "multipliers_list": [width // base for width in of["widths"]],
+            "attention_list": attention,
+            "freq_downsample_list": [int(stride == (4, 1)) for stride in of["strides"]],
+            "layers_list_encoder": [1] * levels,
+            "attention_list_encoder": attention[:],
+            "bottleneck_base_channels": of["bottleneck"],
+            "bottleneck_channels": of["latents"],
+            "num_bottleneck_layers": of["bottleneck_blocks"],
+            "hop": of["hop"],
+            "cond_channels": of["embedding"],
+            "heads": 4 if any(attention) else of["heads"],
+        },
+        "diffusion": DEFAULTS["diffusion"]  # type: ignore[operator]
+        | both
+        | {
+            "start_exp": of["start"],
+            "end_exp": of["end"],
+            "base_step": of["base"],
+            "rho": of["rho"],
+            "p_mean": of["mean"],
+            "p_std": of["std"],
+        },
+    }
+
+
+def published_settings(autoencoder: ConsistencyAutoencoder) -> Settings:
+    """An autoencoder's settings as the authors' classes take them.
+
+    Raises:
+        ValueError: if it is another kind of autoencoder, or has something that they cannot say.
+    """
+    if not isinstance(autoencoder, ConsistencyAutoencoder):
+        raise ValueError(f"a {type(autoencoder).__name__} has no published form, only a ConsistencyAutoencoder has")
+    ours = describe(autoencoder)
+    settings = settings_of(ours)
+    theirs = description_of(settings)
+    for name, value in ours.items():
+        if theirs[name] != value:
+            raise ValueError(f"{name} is {value}: the published classes can only say {theirs[name]}")
+    return settings
+
+
+def read_settings(files: Mapping[str, Path]) -> dict[str, Any]:
+    """The description in the three files of settings.
+
+    Args:
+        files: by the keys of `DEFAULTS`.
+
+    Raises:
+        FileNotFoundError: if one is missing.
+        ValueError: if one cannot be read, or has a setting that our networks cannot follow: file, setting and value.
+    """
+    settings = {section: _section(section, file) for section, file in files.items()}
+    description = description_of(settings)
+    for section, again in settings_of(description).items():
+        for name, value in again.items():
+            found = settings[section][name]
+            if found != value and name not in FREE | WITHOUT_EFFECT:
+                raise ValueError(f"{files[section]}: {name} is {found!r}: beside the others only {value!r} can be read")
+    return description
+
+
+def _section(section: str, file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} is missing: published weights have their settings beside them")
+    try:
+        given = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file} is no YAML: {error}") from error
+    if not isinstance(given, dict):
+        raise ValueError(f"{file} holds no settings by name, but {given!r}")
+    defaults = DEFAULTS[section]
+    for name, value in given.items():
+        if name not in defaults:
+            raise ValueError(f"{file}: {name} is {value!r}: there is no such setting")
+        if not _is_like(value, defaults[name]):
+            raise ValueError(f"{file}: {name} is {value!r}: expected something like {defaults[name]!r}")
+    return {**defaults, **given}
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    """Whether a value has the type of the default, which is any where the default is None."""
+    if isinstance(default, list):
+        return isinstance(value, list) and bool(value) and all(_is_like(item, default[0]) for item in value)
+    if default is None or isinstance(default, bool | str):
+        return default is None or type(value) is type(default)
+    return not isinstance(value, bool) and isinstance(value, int | float if isinstance(default, float) else int)
