@@ -20,4 +20,6 @@ lint: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+# The authors' package, which the tests compare with: without its dependencies, as it asks for NumPy 1.
+	$(BIN)/pip install --disable-pip-version-check --no-deps linear-cae==0.1.4
 	touch $@

@@ -134,8 +134,8 @@ def missing_weights(name: str) -> str:
     if name in RELEASES:
         release, config = RELEASES[name], {"lin-cae": "lincae", "lin-cae-2": "lincae-2"}.get(name, "music2latent")
         cure = (
-            f"hf download {release.repository} --include '{release.files}' (pip install 'lincae[hub]'), and ask again; "
-            f"or give the folder that has them: {name}=FOLDER; or train your own: lincae fit --config {config}.yaml"
+            f"hf download {release.repository} --include '{release.files}', and ask again; or give the folder that has "
+            f"them: {name}=FOLDER; or train your own: lincae fit --config {config}.yaml"
         )
     elif name == "stable-audio-vae":
         cure = "download its folder, with config.json, and give it as stable-audio-vae:FOLDER"

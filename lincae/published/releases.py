@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from huggingface_hub import try_to_load_from_cache
+
 LINCAE = "BernardoTorres/linear_consistency_autoencoders"
 
 
@@ -28,11 +30,7 @@ class Release(NamedTuple):
         return self.weights if folder == PurePosixPath() else f"{folder}/*"
 
     def downloaded(self) -> Path | None:
-        """The weights in the cache of the package `huggingface_hub`; None where they or the package are not there."""
-        try:
-            from huggingface_hub import try_to_load_from_cache
-        except ModuleNotFoundError:
-            return None
+        """The weights in the cache of downloads from Hugging Face; None if they are not there."""
         found = try_to_load_from_cache(self.repository, self.weights)
         return Path(found) if isinstance(found, str) else None
 

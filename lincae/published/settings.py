@@ -148,7 +148,7 @@ def description_of(settings: Settings) -> dict[str, Any]:
 def settings_of(description: Mapping[str, Any]) -> Settings:
     """The settings that come nearest to a description; their encoder and decoder always have four heads."""
     of, levels = description, len(description["widths"])
-    base = math.gcd(*of["widths"])
+    base = max(math.gcd(*of["widths"]), 1)
     attention = [int(flag) for flag in of["attention"]]
     both = {name: of[name] for name in ("sigma_min", "sigma_max", "sigma_data")}
     return {
@@ -239,7 +239,7 @@ def _section(section: str, file: Path) -> dict[str, Any]:
     for name, value in given.items():
         if name not in defaults:
             raise ValueError(f"{file}: {name} is {value!r}: there is no such setting")
-        if not _is_like(value, defaults[name]):
+        if name not in WITHOUT_EFFECT and not _is_like(value, defaults[name]):
             raise ValueError(f"{file}: {name} is {value!r}: expected something like {defaults[name]!r}")
     return {**defaults, **given}
 

@@ -11,7 +11,7 @@ import pytest
 import lincae
 
 PROJECT = Path(lincae.__file__).parents[1]
-TORCH_LEVEL = ("networks", "consistency", "autoencoders", "mixing", "schedules", "streams", "stft")
+TORCH_LEVEL = ("networks", "consistency", "autoencoders", "mixing", "schedules", "streams", "stft", "published")
 
 
 def files(room: str) -> list[Path]:

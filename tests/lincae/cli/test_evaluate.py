@@ -7,9 +7,15 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from huggingface_hub import constants
 
+from lincae.autoencoders.consistency import ConsistencyAutoencoder
 from lincae.cli import evaluate
 from lincae.cli.main import main
+from lincae.cli.models import load_model
+from lincae.networks.sizes import NetworkSizes
+from lincae.published import write_published
+from lincae.stft import Spectrogram
 
 RATE, STEMS = 8_000, ("bass", "drums", "vocals")
 HEADLINE = [0.25, 0.5, 0.75, 1.1]
@@ -190,19 +196,63 @@ def test_clips_that_cannot_be_read_are_named_and_left_out(tmp_path):
     [
         ("nonsense", "names no model"),
         ("no.such.Class", "names no model: No module named 'no'"),
-        ("lin-cae", r"weights of the authors' Lin-CAE are not here.*lincae fit --config lincae.yaml"),
-        ("lin-cae-2", "lincae-2.yaml"),
-        ("m2l", "music2latent.yaml"),
+        ("lin-cae", r"weights of the authors' Lin-CAE are not here.*lin-cae=FOLDER.*lincae fit --config lincae.yaml"),
+        ("lin-cae", r"hf download BernardoTorres/linear_consistency_autoencoders --include '0a3afbec_weights/\*'"),
+        ("lin-cae-2", r"'2f4c6d21_weights/\*'.*lincae-2.yaml"),
+        ("m2l", r"'1511f18a_weights/\*'.*music2latent.yaml"),
         ("without-additivity", "lincae fit --config without-additivity.yaml"),
         ("without-homogeneity", "lincae fit --config without-homogeneity.yaml"),
-        ("music2latent", "published format cannot be read yet"),
+        ("music2latent", r"SonyCSLParis/music2latent --include 'music2latent\.pt'.*music2latent.yaml"),
         ("stable-audio-vae", "stable-audio-vae:FOLDER"),
-        (".", r"holds no run: there is no .*last.ckpt"),
+        (".", r"holds no run: there is no .*last.ckpt, and no published weights either"),
+        ("lin-cae=missing.pth", r"No such file.*missing\.pth"),
     ],
 )
-def test_a_model_that_is_not_there_says_what_to_do(tracks, tmp_path, model, message):
+def test_a_model_that_is_not_there_says_what_to_do(tracks, tmp_path, empty_cache, model, message):
     with pytest.raises(SystemExit, match=message):
         run(tracks, tmp_path, model)
+
+
+@pytest.fixture
+def empty_cache(tmp_path, monkeypatch):
+    """The cache of downloads from Hugging Face."""
+    cache = tmp_path / "hub"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    return cache
+
+
+@pytest.fixture
+def published(tmp_path):
+    """A small model in the published layout, in a folder that is named as that of Lin-CAE."""
+    sizes = NetworkSizes(
+        widths=(4, 8), strides=((2, 2),), attention=(False, True), latents=3, bottleneck=8, embedding=8, unet_blocks=1
+    )
+    folder = tmp_path / "0a3afbec_weights"
+    write_published(ConsistencyAutoencoder(Spectrogram(hop=64, window=256), sizes, sample_rate=RATE), folder)
+    return folder
+
+
+def test_published_weights_are_models(tmp_path, published):
+    file = published / "autoencoder_inference_model_last.pth"
+    models = [load_model(source, 44_100) for source in (str(published), str(tmp_path), f"mine={file}")]
+    assert [model.name for model in models] == ["lin-cae", "lin-cae", "mine"]
+    assert len({model.sha256 for model in models}) == 1
+    assert {model.model.sample_rate for model in models} == {RATE}
+
+
+def test_a_published_name_is_found_among_the_downloads(empty_cache, published):
+    with pytest.raises(ValueError, match="are not here"):
+        load_model("lin-cae", RATE)
+    repository = empty_cache / "models--BernardoTorres--linear_consistency_autoencoders"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("0123abcd")
+    (repository / "snapshots" / "0123abcd").mkdir(parents=True)
+    found = load_model(str(published), RATE)
+    published.rename(repository / "snapshots" / "0123abcd" / published.name)
+    assert load_model("lin-cae", RATE)._replace(model=None) == found._replace(model=None)
+    assert load_model("mine=lin-cae", RATE).name == "mine"
+    with pytest.raises(ValueError, match="lin-cae-2: the weights"):
+        load_model("lin-cae-2", RATE)
 
 
 def test_a_name_is_no_path(tracks, tmp_path):

@@ -44,7 +44,13 @@ SMALL = {
 """Settings of which none is a default, but for those that our networks have built in."""
 
 REFERENCE = {
-    "frontend": {"hop_size": 512, "n_fft_factor": 4, "alpha_rescale": 0.65, "beta_rescale": 0.34, "sample_rate": 44_100},
+    "frontend": {
+        "hop_size": 512,
+        "n_fft_factor": 4,
+        "alpha_rescale": 0.65,
+        "beta_rescale": 0.34,
+        "sample_rate": 44_100,
+    },
     "generator": {"hop": 512},
     "diffusion": {"end_exp": 2.0},
 }

@@ -1,4 +1,4 @@
-"""Published weights compute here what they compute in the authors' classes, and ours compute there what they do here."""
+"""Published weights compute here what they compute in the authors' classes, and ours there what they do here."""
 
 import numpy as np
 import pytest
@@ -85,3 +85,12 @@ def test_names_hashes_and_scale_factors_are_those_of_the_package():
         name: (inference.HF_REPO, code, inference.id_to_scale_factor[name])
         for name, code in inference.id_to_hash.items()
     }
+
+
+def test_no_tensor_of_these_models_is_without_effect(small_folder, normal):
+    """Or a wrong place for it would go unseen above."""
+    model = read_published(small_folder).autoencoder
+    latents = model.encode(0.1 * normal(1, model.spectrogram.samples(8)))
+    sound = model.decode(latents, normal(1, 1, 2, model.spectrogram.bins, 8))
+    (sound * normal(*sound.shape, seed=1)).sum().backward()
+    assert [name for name, parameter in model.named_parameters() if not parameter.grad.abs().max() > 1e-6] == []
