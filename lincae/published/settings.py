@@ -20,7 +20,7 @@ from lincae.networks.sizes import NetworkSizes
 from lincae.schedules import StepSchedule
 from lincae.stft import Spectrogram
 
-Settings = Mapping[str, Mapping[str, Any]]
+Settings = dict[str, dict[str, Any]]
 
 DEFAULTS: Settings = {
     "frontend": {"hop_size": 256, "n_fft_factor": 4, "alpha_rescale": 0.3, "beta_rescale": 1.5, "sample_rate": 44_100},
@@ -72,6 +72,33 @@ DEFAULTS: Settings = {
 }
 """What linear-cae 0.1.4 takes where a setting is missing, but for the sample rate, which it then does not know."""
 
+SAME = {
+    "generator": {
+        "hop": "hop",
+        "bottleneck_base_channels": "bottleneck",
+        "bottleneck_channels": "latents",
+        "num_bottleneck_layers": "bottleneck_blocks",
+        "cond_channels": "embedding",
+        "heads": "heads",
+        "sigma_min": "sigma_min",
+        "sigma_max": "sigma_max",
+        "sigma_data": "sigma_data",
+    },
+    "frontend": {"hop_size": "hop", "alpha_rescale": "alpha", "beta_rescale": "beta", "sample_rate": "sample_rate"},
+    "diffusion": {
+        "start_exp": "start",
+        "end_exp": "end",
+        "base_step": "base",
+        "sigma_min": "sigma_min",
+        "sigma_max": "sigma_max",
+        "rho": "rho",
+        "p_mean": "mean",
+        "p_std": "std",
+        "sigma_data": "sigma_data",
+    },
+}
+"""Their settings whose values are ours, under our names."""
+
 FREE = {"base_channels", "multipliers_list"}
 """Of which only the product matters."""
 
@@ -115,78 +142,37 @@ def build(description: Mapping[str, Any]) -> ConsistencyAutoencoder:
 
 
 def description_of(settings: Settings) -> dict[str, Any]:
-    """Complete settings in our terms."""
-    frontend, generator, diffusion = (settings[section] for section in DEFAULTS)
+    """Complete settings in our terms. Where two settings say the same, the later in `SAME` is taken."""
+    frontend, generator = settings["frontend"], settings["generator"]
     return {
-        "hop": frontend["hop_size"],
+        **{ours: settings[section][name] for section, names in SAME.items() for name, ours in names.items()},
         "window": frontend["hop_size"] * frontend["n_fft_factor"],
-        "alpha": frontend["alpha_rescale"],
-        "beta": frontend["beta_rescale"],
         "fold": 1,
         "widths": tuple(generator["base_channels"] * factor for factor in generator["multipliers_list"]),
         "strides": tuple((4, 1) if alone == 1 else (2, 2) for alone in generator["freq_downsample_list"]),
         "attention": tuple(flag == 1 for flag in generator["attention_list"]),
-        "heads": generator["heads"],
-        "latents": generator["bottleneck_channels"],
-        "bottleneck": generator["bottleneck_base_channels"],
-        "bottleneck_blocks": generator["num_bottleneck_layers"],
         "unet_blocks": generator["layers_list"][0],
-        "embedding": generator["cond_channels"],
-        "sigma_min": diffusion["sigma_min"],
-        "sigma_max": diffusion["sigma_max"],
-        "rho": diffusion["rho"],
-        "mean": diffusion["p_mean"],
-        "std": diffusion["p_std"],
-        "base": diffusion["base_step"],
-        "start": diffusion["start_exp"],
-        "end": diffusion["end_exp"],
-        "sigma_data": diffusion["sigma_data"],
-        "sample_rate": frontend["sample_rate"],
     }
 
 
 def settings_of(description: Mapping[str, Any]) -> Settings:
     """The settings that come nearest to a description; their encoder and decoder always have four heads."""
-    of, levels = description, len(description["widths"])
-    base = max(math.gcd(*of["widths"]), 1)
-    attention = [int(flag) for flag in of["attention"]]
-    both = {name: of[name] for name in ("sigma_min", "sigma_max", "sigma_data")}
-    return {
-        "frontend": {
-            "hop_size": of["hop"],
-            "n_fft_factor": 4,
-            "alpha_rescale": of["alpha"],
-            "beta_rescale": of["beta"],
-            "sample_rate": of["sample_rate"],
-        },
-        "generator": DEFAULTS["generator"]  # type: ignore[operator]
-        | both
-        | {
-            "base_channels": base,
-            "layers_list": [of["unet_blocks"]] * levels,
-            "multipliers_list": [width // base for width in of["widths"]],
-            "attention_list": attention,
-            "freq_downsample_list": [int(stride == (4, 1)) for stride in of["strides"]],
-            "layers_list_encoder": [1] * levels,
-            "attention_list_encoder": attention[:],
-            "bottleneck_base_channels": of["bottleneck"],
-            "bottleneck_channels": of["latents"],
-            "num_bottleneck_layers": of["bottleneck_blocks"],
-            "hop": of["hop"],
-            "cond_channels": of["embedding"],
-            "heads": 4 if any(attention) else of["heads"],
-        },
-        "diffusion": DEFAULTS["diffusion"]  # type: ignore[operator]
-        | both
-        | {
-            "start_exp": of["start"],
-            "end_exp": of["end"],
-            "base_step": of["base"],
-            "rho": of["rho"],
-            "p_mean": of["mean"],
-            "p_std": of["std"],
-        },
+    widths, attention = description["widths"], [int(flag) for flag in description["attention"]]
+    base = max(math.gcd(*widths), 1)
+    same = {section: {name: description[ours] for name, ours in names.items()} for section, names in SAME.items()}
+    levels = {
+        "base_channels": base,
+        "layers_list": [description["unet_blocks"]] * len(widths),
+        "multipliers_list": [width // base for width in widths],
+        "attention_list": attention,
+        "freq_downsample_list": [int(stride == (4, 1)) for stride in description["strides"]],
+        "layers_list_encoder": [1] * len(widths),
+        "attention_list_encoder": attention[:],
     }
+    if any(attention):
+        same["generator"]["heads"] = 4
+    same["generator"] |= levels
+    return {section: defaults | same[section] for section, defaults in DEFAULTS.items()}
 
 
 def published_settings(autoencoder: ConsistencyAutoencoder) -> Settings:
@@ -245,9 +231,8 @@ def _section(section: str, file: Path) -> dict[str, Any]:
 
 
 def _is_like(value: Any, default: Any) -> bool:
-    """Whether a value has the type of the default, which is any where the default is None."""
+    """Whether a value has the type of the default; whole numbers are floats, too, and a default of None has no type."""
     if isinstance(default, list):
         return isinstance(value, list) and bool(value) and all(_is_like(item, default[0]) for item in value)
-    if default is None or isinstance(default, bool | str):
-        return default is None or type(value) is type(default)
-    return not isinstance(value, bool) and isinstance(value, int | float if isinstance(default, float) else int)
+    kinds = (int, float) if isinstance(default, float) else (type(default),)
+    return default is None or type(value) in kinds
