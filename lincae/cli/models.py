@@ -95,7 +95,8 @@ def load_model(source: str, sample_rate: int) -> NamedModel:
 
 def from_path(path: Path) -> tuple[str, nn.Module]:
     """The name and model of a run's folder or checkpoint, or of published weights."""
-    weights = None if path.suffix == ".ckpt" else find_weights(path)
+    is_run = path.suffix == ".ckpt" or (path / "checkpoints" / "last.ckpt").is_file()
+    weights = None if is_run else find_weights(path)
     if weights is None:
         return from_checkpoint(path)
     published = read_published(weights)
