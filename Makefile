@@ -7,7 +7,7 @@ demo: .venv/installed
 	$(BIN)/lincae demo
 
 test: lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -m slow

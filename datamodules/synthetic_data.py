@@ -43,9 +43,8 @@ class SyntheticDataModule(AudioDataModule):
             super().__init__(train=train, validation=None, tracks=None, sample_rate=sample_rate, **settings)
             self._writers = []
             return
-        variant = f"{sample_rate}Hz_seed{corpus_seed}"
-        clips = Path(root) / f"clips_{clip_count}x{clip_seconds:g}s_{variant}"
-        tracks = Path(root) / f"tracks_{track_count}x{track_seconds:g}s_{variant}"
+        clips = corpus_folder(root, "clips", clip_count, clip_seconds, sample_rate, corpus_seed)
+        tracks = corpus_folder(root, "tracks", track_count, track_seconds, sample_rate, corpus_seed)
         super().__init__(
             train=str(clips),
             validation={"mixtures": Corpus(str(tracks), patterns=["*/mixture.wav"])},
@@ -63,3 +62,8 @@ class SyntheticDataModule(AudioDataModule):
         for write in self._writers:
             write()
         super().prepare_data()
+
+
+def corpus_folder(root: str, kind: str, count: int, seconds: float, sample_rate: int, seed: int) -> Path:
+    """Where synthetic audio lies: a folder for each choice of kind (clips or tracks) and settings."""
+    return Path(root) / f"{kind}_{count}x{seconds:g}s_{sample_rate}Hz_seed{seed}"

@@ -10,9 +10,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import soundfile
 import torch
@@ -20,7 +21,9 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from datamodules.synthetic_data import corpus_folder
 from lincae.checkpoint import load_autoencoder
+from lincae.cli import evaluate
 from lincae.report.plots import plot_training
 from lincae.report.runs import History, last_curve, last_figures, read_history
 from lincae.report.sounds import latent_arithmetic, write_sounds
@@ -121,13 +124,19 @@ def demonstrate(
     checks = consistency_checks(figures) + deterministic_checks(figures)
 
     write_pictures(histories, folder)
-    write_all_sounds(folder)
+    tracks = synthetic_tracks(folder)
+    if tracks is not None:
+        write_all_sounds(tracks, folder)
+        write_evaluation(tracks, folder)
     write_json(folder / "results.json", seed, histories, figures, checks, time.monotonic() - start)
     show(figures, console)
     console.print(CAVEAT)
     for check in checks:
         console.print(f"[{'green' if check.holds else 'red'}]{'yes' if check.holds else 'NO '}[/] {check.text}")
-    console.print(f"{time.monotonic() - start:.0f} s. Results, picture and sounds are in {folder}", soft_wrap=True)
+    console.print(f"{time.monotonic() - start:.0f} s. Results, pictures and sounds are in {folder}", soft_wrap=True)
+    page = folder / "evaluation" / "report" / "index.html"
+    if page.exists():
+        console.print(f"To look at and to listen to, in a browser: {page.resolve()}", soft_wrap=True)
     return figures, checks
 
 
@@ -286,22 +295,46 @@ def write_pictures(histories: dict[str, History], folder: Path) -> None:
         plot_training(shown, TRAINING_PANELS, GAIN_PANELS, folder / f"curves-{title.split()[0]}.png")
 
 
-def write_all_sounds(folder: Path) -> None:
-    """The first validation track through each model, or nothing where the data has no tracks."""
+def synthetic_tracks(folder: Path) -> Path | None:
+    """Where the tracks lie that the models were validated on; None if they were trained on audio of the user's."""
+    data = run_config(folder / "lin-cae")["data"]["init_args"]
+    if data["train"] is not None:
+        return None
+    settings = (data[key] for key in ("track_count", "track_seconds", "sample_rate", "corpus_seed"))
+    return corpus_folder(data["root"], "tracks", *settings)
+
+
+def run_config(folder: Path) -> Mapping[str, Any]:
+    """The resolved configuration of a run."""
+    return yaml.safe_load((folder / "config.yaml").read_text())
+
+
+def write_all_sounds(tracks: Path, folder: Path) -> None:
+    """The first track through each model."""
+    first = min(path for path in tracks.iterdir() if path.is_dir())
+    stems = {
+        path.stem: torch.from_numpy(soundfile.read(path, dtype="float32")[0])
+        for path in sorted(first.glob("*.wav"))
+        if path.stem != "mixture"
+    }
     for name in RUNS:
-        config = yaml.safe_load((folder / name / "config.yaml").read_text())["data"]["init_args"]
-        tracks = sorted(
-            Path(config["root"]).glob(f"tracks_{config['track_count']}x*_seed{config['corpus_seed']}/track*")
-        )
-        if config["train"] is not None or not tracks:
-            return
-        stems = {
-            path.stem: torch.from_numpy(soundfile.read(path, dtype="float32")[0])
-            for path in sorted(tracks[0].glob("*.wav"))
-            if path.stem != "mixture"
-        }
         autoencoder = load_autoencoder(folder / name / "checkpoints" / "last.ckpt")
         write_sounds(latent_arithmetic(autoencoder, stems), autoencoder.sample_rate, folder / name / "sounds")
+
+
+def write_evaluation(tracks: Path, folder: Path) -> None:
+    """The two consistency autoencoders on all tracks, as `lincae evaluate` does it, and the report."""
+    models = PAIRS["consistency autoencoder"]
+    config = run_config(folder / models[0])
+    gains = config["callbacks"]["homogeneity"]["init_args"]["headline"]
+    evaluate.main(
+        [
+            *(str(folder / name) for name in models),
+            *("--data", str(tracks), "--protocol", "stems", "-o", str(folder / "evaluation"), "--gains"),
+            *(str(gain) for gain in gains),
+            *("--seconds", str(config["data"]["init_args"]["track_seconds"])),
+        ]
+    )
 
 
 def write_json(

@@ -183,8 +183,8 @@ def measure_model(named: NamedModel, options: argparse.Namespace, place: int = 0
     numbers = list(range(len(excerpts)))
     batches = [numbers[first : first + options.batch_size] for first in range(0, len(numbers), options.batch_size)]
     reader = CropReader(model.sample_rate, samples)
-    settings_of_bar = {"desc": f"evaluating {named.name}", "unit": " batches", "position": place, "leave": place == 0}
-    with tqdm(total=len(batches), initial=len(journal), **settings_of_bar) as bar:
+    title = f"evaluating {named.name}"
+    with tqdm(desc=title, total=len(batches), initial=len(journal), unit=" batches", position=place) as bar:
         for batch in batches[len(journal) :]:
             audio, bad = read_all([excerpts[number] for number in batch], reader)
             if audio:
