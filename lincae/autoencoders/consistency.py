@@ -9,6 +9,7 @@ from lincae.consistency.denoiser import Denoiser
 from lincae.consistency.loss import pseudo_huber
 from lincae.consistency.noise_levels import NoiseLevels
 from lincae.consistency.sampler import sample
+from lincae.framing import Framing
 from lincae.networks.encoder import Encoder
 from lincae.networks.pyramid import Pyramid
 from lincae.networks.sizes import NetworkSizes
@@ -45,6 +46,7 @@ class ConsistencyAutoencoder(nn.Module):
         self.step = step or StepSchedule()
         self.sample_rate = sample_rate
         self.sizes = sizes = sizes or NetworkSizes()
+        self.sigma_data = sigma_data
         channels, bins = self.spectrogram.channels, self.spectrogram.bins
         self.time_stride = sizes.time_stride
         self.encoder = Encoder(sizes, channels, bins)
@@ -60,9 +62,18 @@ class ConsistencyAutoencoder(nn.Module):
         """Samples at either end that the inverse STFT fades."""
         return self.spectrogram.margin
 
+    @property
+    def framing(self) -> Framing:
+        """Lengths of audio and latents."""
+        return Framing(self.spectrogram.hop, self.spectrogram.window, self.time_stride)
+
     def encode(self, audio: Tensor) -> Tensor:
         """Audio (N, T) -> latents (N, D, L), L = ceil(STFT frames / time stride), float32."""
         return self.encoder(self.spectrogram(audio)).float()
+
+    def features(self, audio: Tensor) -> Tensor:
+        """Audio (N, T) -> the encoder's map before its bottleneck, channels and bins flattened: (N, C x F, L)."""
+        return self.encoder.features(self.spectrogram(audio)).float()
 
     def sample_noise(self, latents: Tensor, draws: Draws, steps: int = 1) -> Tensor:
         """N(0, 1) for `decode`, (N, steps, C, F, time stride x L)."""

@@ -12,6 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lincae.framing import Framing
 from lincae.stft import Spectrogram
 from lincae.streams import Draws
 
@@ -29,6 +30,11 @@ class Identity(nn.Module):
     def __init__(self, frame: int = 4096, sample_rate: int = 44_100) -> None:
         super().__init__()
         self.frame, self.sample_rate = frame, sample_rate
+
+    @property
+    def framing(self) -> Framing:
+        """Lengths of audio and latents."""
+        return Framing(self.frame, self.frame)
 
     def encode(self, audio: Tensor) -> Tensor:
         """Audio (N, T) -> latents (N, D, L), L = ceil(T / frame)."""
@@ -144,6 +150,11 @@ class PowerLawSpectrogram(nn.Module):
     def margin(self) -> int:
         """Samples at either end that the inverse STFT fades."""
         return self.spectrogram.margin
+
+    @property
+    def framing(self) -> Framing:
+        """Lengths of audio and latents."""
+        return Framing(self.spectrogram.hop, self.spectrogram.window)
 
     def encode(self, audio: Tensor) -> Tensor:
         """Audio (N, T) -> latents (N, D, L): D = channels x bins, L STFT frames, float32."""

@@ -13,7 +13,8 @@ class LatentAutoencoder(Protocol):
     """Rows are independent of one another; noise and randomness are arguments, never hidden state.
 
     A model may also have `schedules(progress) -> dict[str, float]`, values of its own that change over training, which
-    are then logged, and `networks() -> list[nn.Module]`, what `compile: true` compiles.
+    are then logged, and `networks() -> list[nn.Module]`, what `compile: true` compiles. `lincae.Autoencoder` also needs
+    `framing`, a `lincae.framing.Framing`, and for `features` the method `features(audio) -> (N, C, L)`.
 
     Attributes:
         sample_rate: Hz.
@@ -29,7 +30,10 @@ class LatentAutoencoder(Protocol):
         ...
 
     def sample_noise(self, latents: Tensor, draws: Draws, steps: int = 1) -> Tensor | None:
-        """Standard normal noise for decoding these latents in this many steps; None if decoding is deterministic."""
+        """Standard normal noise for decoding these latents in this many steps; None if decoding is deterministic.
+
+        Shape (N, steps, ..., frames), equally many frames for each latent. Of `draws` only `normal` is used.
+        """
         ...
 
     def decode(self, latents: Tensor, noise: Tensor | None, steps: int = 1) -> Tensor:

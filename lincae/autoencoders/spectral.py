@@ -6,6 +6,7 @@ import math
 
 from torch import Tensor, nn
 
+from lincae.framing import Framing
 from lincae.networks.encoder import Encoder
 from lincae.networks.pyramid import Pyramid
 from lincae.networks.sizes import NetworkSizes
@@ -38,7 +39,7 @@ class SpectralAutoencoder(nn.Module):
         self.spectrogram = spectrogram or Spectrogram()
         self.sample_rate = sample_rate
         self.silence = silence
-        sizes = sizes or NetworkSizes()
+        self.sizes = sizes = sizes or NetworkSizes()
         self.time_stride = sizes.time_stride
         self.encoder = Encoder(sizes, self.spectrogram.channels, self.spectrogram.bins)
         self.pyramid = Pyramid(sizes, self.spectrogram.bins)
@@ -53,9 +54,18 @@ class SpectralAutoencoder(nn.Module):
         """Samples at either end that the inverse STFT fades."""
         return self.spectrogram.margin
 
+    @property
+    def framing(self) -> Framing:
+        """Lengths of audio and latents."""
+        return Framing(self.spectrogram.hop, self.spectrogram.window, self.time_stride)
+
     def encode(self, audio: Tensor) -> Tensor:
         """Audio (N, T) -> latents (N, D, L), L = ceil(STFT frames / time stride), float32."""
         return self.encoder(self.spectrogram(audio)).float()
+
+    def features(self, audio: Tensor) -> Tensor:
+        """Audio (N, T) -> the encoder's map before its bottleneck, channels and bins flattened: (N, C x F, L)."""
+        return self.encoder.features(self.spectrogram(audio)).float()
 
     def sample_noise(self, latents: Tensor, draws: Draws, steps: int = 1) -> None:
         """None: decoding is deterministic."""

@@ -16,7 +16,7 @@ from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
-from lincae.checkpoint import AtomicCheckpointIO
+from lincae.checkpoint_io import AtomicCheckpointIO
 from lincae.cli.configs import ConfigFile
 from lincae.module import ImplicitLinearity
 

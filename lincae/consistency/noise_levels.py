@@ -37,7 +37,7 @@ class NoiseLevels(nn.Module):
         if not 0 < sigma_min < sigma_max:
             raise ValueError(f"needs 0 < sigma_min < sigma_max, got {sigma_min} and {sigma_max}")
         self.sigma_min, self.sigma_max, self.rho = sigma_min, sigma_max, rho
-        self.mean, self.std = mean, std
+        self.mean, self.std, self.cells = mean, std, cells
         index = torch.arange(cells, dtype=torch.float64) / cells
         density = torch.exp(-0.5 * ((self(index).log() - mean) / std) ** 2)
         self.register_buffer("cumulative", (density.cumsum(0) / density.sum()).float(), persistent=False)
@@ -56,6 +56,5 @@ class NoiseLevels(nn.Module):
         Returns:
             (N,), at least 1e-6: below 3e-8 two neighbouring levels are the same float32 number.
         """
-        cells = len(self.cumulative)
-        cell = torch.searchsorted(self.cumulative, uniform[:, 0].contiguous(), right=True).clamp_max(cells - 1)
-        return ((cell + uniform[:, 1]) / cells).clamp_min(1e-6)
+        cell = torch.searchsorted(self.cumulative, uniform[:, 0].contiguous(), right=True).clamp_max(self.cells - 1)
+        return ((cell + uniform[:, 1]) / self.cells).clamp_min(1e-6)
