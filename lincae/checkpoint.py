@@ -32,15 +32,3 @@ def load_autoencoder(path: str | Path) -> Any:
     weights = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
     autoencoder.load_state_dict(weights)
     return autoencoder.eval()
-
-
-def checkpoint_of(run: str | Path) -> Path:
-    """The last checkpoint in a run's folder.
-
-    Raises:
-        ValueError: if there is none.
-    """
-    file = Path(run) / "checkpoints" / "last.ckpt"
-    if not file.is_file():
-        raise ValueError(f"{run} holds no run: there is no {file}")
-    return file

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from httpx2 import HTTPError
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.constants import HF_HUB_ETAG_TIMEOUT
+from huggingface_hub.errors import RepositoryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from lincae.checkpoint import checkpoint_of, load_autoencoder
+from lincae.checkpoint import load_autoencoder
+from lincae.published import RELEASES, find_weights, read_published
+from lincae.published.reading import WEIGHTS as PUBLISHED_WEIGHTS
 from lincae.settings import build, settings_of
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+LAST = Path("checkpoints", "last.ckpt")
+
+SOURCES = (
+    f"a folder with {CONFIG}, a run's folder (with {LAST}), a .ckpt, or published weights "
+    f"({', '.join(PUBLISHED_WEIGHTS)})"
+)
 
 
 class Pretrained(NamedTuple):
@@ -33,21 +46,83 @@ def load_pretrained(source: str | Path) -> Pretrained:
     """The autoencoder that a source names.
 
     Args:
-        source: a folder that `lincae.Autoencoder.save_pretrained` wrote, a training checkpoint (`.ckpt`) or a run's
-            folder; of these the averaged weights.
+        source: of the following, the first that there is:
+            a folder that `lincae.Autoencoder.save_pretrained` wrote, the folder of a run, or one in the layout of the
+            published Lin-CAE; a training checkpoint (`.ckpt`), of which, as of a run, the averaged weights are taken;
+            Music2Latent's file (`.pt`); a name in `lincae.published.RELEASES`; a repository OWNER/NAME on the Hugging
+            Face Hub that holds such a folder. What was downloaded once is not downloaded again.
 
     Raises:
         ValueError: if the source names nothing that can be read: what can.
-        FileNotFoundError: if there is no such file.
+        FileNotFoundError: if there is no such file or repository, or no network: what to do.
     """
-    path = Path(source)
-    if path.is_dir():
-        return read_saved(path) if (path / CONFIG).is_file() else Pretrained(load_autoencoder(checkpoint_of(path)))
-    if path.suffix == ".ckpt":
-        return Pretrained(load_autoencoder(path))
-    raise ValueError(
-        f"{str(source)!r} names no model: give a .ckpt, a run's folder, or one with {CONFIG} and {WEIGHTS}"
+    path, name = Path(source).expanduser(), str(source)
+    if path.exists():
+        return from_path(path)
+    released = [known for known, release in RELEASES.items() if name in (known, release.repository)]
+    if len(released) > 1:
+        raise ValueError(f"the repository {name} holds several models: give one of {', '.join(released)}")
+    if released:
+        release = RELEASES[released[0]]
+        folder = downloaded(name, release.repository, [release.files])
+        return from_path(folder / release.weights)
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not path.suffix:
+        return from_path(downloaded(name, name, [CONFIG, WEIGHTS, *PUBLISHED_WEIGHTS, "*_kwargs*.yaml"]))
+    raise FileNotFoundError(
+        f"{name!r} is no file or folder here and names no model: give {SOURCES}, one of {', '.join(RELEASES)}, or a "
+        "repository OWNER/NAME on the Hugging Face Hub"
     )
+
+
+def from_path(path: Path) -> Pretrained:
+    """The autoencoder in a file or folder.
+
+    Raises:
+        ValueError: if there is none in it.
+    """
+    if (path / CONFIG).is_file():
+        return read_saved(path)
+    if path.suffix == ".ckpt" or (path / LAST).is_file():
+        return Pretrained(load_autoencoder(path if path.is_file() else path / LAST))
+    weights = find_weights(path)
+    if weights is None or weights.suffix not in {Path(name).suffix for name in PUBLISHED_WEIGHTS}:
+        raise ValueError(f"{path} holds no model: give {SOURCES}")
+    published = read_published(weights)
+    return Pretrained(published.autoencoder, published.scale_factor or 1.0)
+
+
+def downloaded(name: str, repository: str, patterns: list[str]) -> Path:
+    """The local copy of a repository on the Hugging Face Hub, downloaded where it is not there yet.
+
+    Args:
+        name: by which it was asked for.
+        repository: OWNER/NAME.
+        patterns: of the files that are needed.
+
+    Raises:
+        FileNotFoundError: if there is no such repository, or it cannot be reached: what to do.
+    """
+    unreachable = None
+    try:
+        HfApi().model_info(repository, timeout=HF_HUB_ETAG_TIMEOUT)  # snapshot_download itself would wait forever
+    except RepositoryNotFoundError as error:
+        raise FileNotFoundError(
+            f"{name!r} is no file or folder here, and there is no repository {repository} on the Hugging Face Hub that "
+            "you may read. Cure: check the name; log in with `hf auth login` if it is private or has to be applied for"
+        ) from error
+    except (OSError, HTTPError) as error:
+        unreachable = error
+    try:
+        return Path(snapshot_download(repository, allow_patterns=patterns, local_files_only=unreachable is not None))
+    except (OSError, HTTPError) as error:
+        reason = unreachable or error
+        wanted = " ".join(f"--include '{pattern}'" for pattern in patterns)
+        raise FileNotFoundError(
+            f"{name!r} is no file or folder here, has not been downloaded yet, and cannot be: {repository} on the "
+            f"Hugging Face Hub gives {type(reason).__name__} ({reason}). Cure: with a network, ask again, without "
+            f"HF_HUB_OFFLINE; without one, run `hf download {repository} {wanted} --local-dir FOLDER` elsewhere, copy "
+            "the folder, and give it instead"
+        ) from error
 
 
 def read_saved(folder: Path) -> Pretrained:
