@@ -90,7 +90,7 @@ class Autoencoder(
             raise TypeError(
                 f"{type(autoencoder).__name__} has no framing: give it one, as in lincae/autoencoders/protocol.py"
             )
-        self.autoencoder: Any = autoencoder.eval()
+        self.autoencoder: Any = autoencoder
         self.scale_factor = scale_factor
         self.max_chunk_size = max_chunk_size
         self.overlap_percentage = overlap_percentage
@@ -98,6 +98,7 @@ class Autoencoder(
         self.dtype = dtype
         self.seamless = seamless
         self.padded_edges = padded_edges
+        self.eval()
         self._check()
         _ = self.plan
 

@@ -107,3 +107,12 @@ def test_importing_the_mathematics_loads_no_lightning_and_no_wandb():
 def test_importing_the_library_loads_no_command_line_and_no_wandb():
     unwanted = {"wandb", "lightning.pytorch.cli", "callbacks", "datamodules", "lincae.cli"}
     assert not loaded_by("lincae", *library()) & unwanted
+
+
+def test_importing_the_package_loads_nothing_else():
+    assert not loaded_by("lincae") & {"torch", "lincae.inference", "huggingface_hub"}
+
+
+def test_using_a_trained_model_loads_no_training():
+    unwanted = {"lightning", "wandb", "torchmetrics", "callbacks", "datamodules", "lincae.module", "lincae.cli"}
+    assert not loaded_by("lincae.inference") & unwanted
