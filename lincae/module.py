@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer, RAdam
 from torch.optim.lr_scheduler import LambdaLR
 
-from lincae.checkpoint import load_autoencoder
 from lincae.ema import EMA, AveragedWeights
 from lincae.evaluation import DecodedClips
 from lincae.initial_weights import take_weights
 from lincae.mixing import Batch
+from lincae.pretrained import load_pretrained
 from lincae.schedules import GainSchedule, LearningRateSchedule
 
 OptimizerCallable = Callable[[Iterable], Optimizer]
@@ -40,7 +40,7 @@ class ImplicitLinearity(LightningModule):
         learning_rate_schedule: factor on that rate over training.
         gain_schedule: range of random gains over training; the gain callback asks for it.
         ema: settings of the averaged weights.
-        init_from: a checkpoint whose averaged weights training starts from, in place of random ones.
+        init_from: whose weights training starts from, in place of random ones; see `lincae.pretrained.load_pretrained`.
         total_steps: planned optimiser steps; the trainer's `max_steps` if not given.
         compile: compile the autoencoder's `networks()` before the first step.
         channels_last: keep 4-D weights in channels-last order.
@@ -137,7 +137,7 @@ class ImplicitLinearity(LightningModule):
 
     def on_fit_start(self) -> None:
         if self.init_from is not None and self.trainer.ckpt_path is None:  # a resumed run has its own weights
-            take_weights(self.autoencoder, load_autoencoder(self.init_from), self.init_from)
+            take_weights(self.autoencoder, load_pretrained(self.init_from).autoencoder, self.init_from)
             self._averaged.restart(self)
 
     def on_train_start(self) -> None:

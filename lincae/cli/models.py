@@ -20,6 +20,7 @@ from lincae.autoencoders.controls import (
 )
 from lincae.autoencoders.foreign import stable_audio_vae
 from lincae.checkpoint import load_autoencoder
+from lincae.pretrained import CONFIG, load_pretrained
 from lincae.published import RELEASES, find_weights, read_published
 
 CONTROLS: dict[str, Callable[[int], nn.Module]] = {
@@ -61,9 +62,9 @@ def load_model(source: str, sample_rate: int) -> NamedModel:
     """The model that a source names.
 
     Args:
-        source: `NAME=SOURCE` to choose a name, or SOURCE alone: a `.ckpt` file, a run's folder, published weights (a
-            folder, or a file `.pth` or `.pt`), a name of `CONTROLS` or `PUBLISHED`, `stable-audio-vae:FOLDER`, or the
-            path of a class or function without arguments.
+        source: `NAME=SOURCE` to choose a name, or SOURCE alone: a `.ckpt` file, a run's folder, one that
+            `lincae export` wrote, published weights (a folder, or a file `.pth` or `.pt`), a name of `CONTROLS` or
+            `PUBLISHED`, `stable-audio-vae:FOLDER`, or the path of a class or function without arguments.
         sample_rate: of controls, Hz.
 
     Raises:
@@ -94,7 +95,9 @@ def load_model(source: str, sample_rate: int) -> NamedModel:
 
 
 def from_path(path: Path) -> tuple[str, nn.Module]:
-    """The name and model of a run's folder or checkpoint, or of published weights."""
+    """The name and model of a saved folder, a run's folder or checkpoint, or of published weights."""
+    if (path / CONFIG).is_file():
+        return path.resolve().name, load_pretrained(path).autoencoder
     is_run = path.suffix == ".ckpt" or (path / "checkpoints" / "last.ckpt").is_file()
     weights = None if is_run else find_weights(path)
     if weights is None:
