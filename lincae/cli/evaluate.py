@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import soundfile
 import torch
@@ -28,6 +28,8 @@ from lincae.cli.models import NamedModel, load_model
 from lincae.cli.protocols import PROTOCOLS, Measured, corpus_of
 from lincae.evaluation import NOISE_SEED, DecodedClips
 from lincae.metrics import CURVE_GAINS, HEADLINE_GAINS
+from lincae.report.latents import write_latents
+from lincae.report.neighbours import METHODS, require
 from lincae.report.page import write_report
 from lincae.report.results import Results, write_results
 from lincae.report.sounds import write_excerpt_sounds
@@ -36,12 +38,24 @@ from lincae.streams import Draws
 SIGNED_CURVE = (-1.0, -0.5, *CURVE_GAINS)
 
 
+class Example(NamedTuple):
+    """Sounds (T,) of the first excerpt, by name.
+
+    Attributes:
+        heard: its stems, or the clip by itself.
+        pictured: whose latents are pictured: the same stems, or the clip and another one.
+    """
+
+    heard: dict[str, Tensor]
+    pictured: dict[str, Tensor]
+
+
 def main(arguments: Sequence[str]) -> None:
     """Evaluate models, one after the other, and write what was found."""
     options = parse(arguments)
     try:
         evaluate(options)
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError, ModuleNotFoundError) as error:
         raise SystemExit(f"error: {error}") from error
 
 
@@ -68,6 +82,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--curve", type=float, nargs="+", default=SIGNED_CURVE, help="gains of homogeneity's curve")
     parser.add_argument("--sample-rate", type=int, default=44_100, help="of controls, Hz (default: %(default)s)")
     parser.add_argument(
+        "--maps",
+        nargs="+",
+        choices=METHODS,
+        default=[],
+        help="also place the first excerpt's latent frames on a map; needs scikit-learn or umap-learn",
+    )
+    parser.add_argument(
         "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="(default: %(default)s)"
     )
     parser.add_argument(
@@ -81,6 +102,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def evaluate(options: argparse.Namespace) -> None:
     """Measures each model, going on where an earlier call was stopped."""
+    require(options.maps)
     models = [load_model(source, options.sample_rate) for source in options.models]
     names = [model.name for model in models]
     if len(set(names)) < len(names):
@@ -90,13 +112,19 @@ def evaluate(options: argparse.Namespace) -> None:
         fill_journals(options, processes)
     found, examples = {}, {}
     for model in models:
-        found[model.name], examples[model.name] = measure_model(model, options)
+        found[model.name], example = measure_model(model, options)
+        if example is not None:
+            examples[model.name] = example
     write_results(options.output, found, protocol_of(options))
-    heard = {model.name: model.model for model in models if examples[model.name]}
+    heard = {model.name: model.model for model in models if model.name in examples}
     if heard:
         excerpt, start = found[models[0].name].excerpts[0]
+        seconds = start / models[0].model.sample_rate
         with torch.inference_mode():
-            write_excerpt_sounds(options.output, excerpt, start / models[0].model.sample_rate, heard, examples)
+            stems = {name: example.heard for name, example in examples.items()}
+            write_excerpt_sounds(options.output, excerpt, seconds, heard, stems)
+            sources = {name: example.pictured for name, example in examples.items()}
+            write_latents(options.output, excerpt, seconds, heard, sources, options.maps)
     print(f"report: {write_report([options.output / 'results.json'], options.output / 'report')}")
 
 
@@ -146,7 +174,7 @@ def protocol_of(options: argparse.Namespace) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def measure_model(named: NamedModel, options: argparse.Namespace, place: int = 0) -> tuple[Results, dict[str, Tensor]]:
+def measure_model(named: NamedModel, options: argparse.Namespace, place: int = 0) -> tuple[Results, Example | None]:
     """All figures of one model.
 
     Args:
@@ -155,7 +183,7 @@ def measure_model(named: NamedModel, options: argparse.Namespace, place: int = 0
         place: line of the progress bar.
 
     Returns:
-        The figures, and the stems (T,) of the first excerpt by name, to listen to; none where it cannot be read.
+        The figures, and the first excerpt; None where it cannot be read.
     """
     model, protocol = named.model, PROTOCOLS[options.protocol]
     if isinstance(model, torch.nn.Module):
@@ -192,9 +220,21 @@ def measure_model(named: NamedModel, options: argparse.Namespace, place: int = 0
             journal.append(tables, batch, bad)
             unreadable += bad
             bar.update()
-    audio, _ = read_all(excerpts[:1], reader)
-    example = dict(zip(stems or ["clip"], audio[0][1].to(options.device), strict=True)) if audio else {}
-    return Results.of(named, measured, excerpts, stems, samples, unreadable), example
+    results = Results.of(named, measured, excerpts, stems, samples, unreadable)
+    return results, example_of(excerpts, stems, reader, options.device)
+
+
+def example_of(excerpts: Sequence[Excerpt], stems: Sequence[str], reader: CropReader, device: str) -> Example | None:
+    """The first excerpt, beside that of another clip where there are no stems; None if it cannot be read."""
+    others = [] if stems else [each for each in excerpts if each.track != excerpts[0].track] or excerpts[1:]
+    audio = {place: sound.to(device) for place, sound in read_all([excerpts[0], *others[:1]], reader)[0]}
+    if 0 not in audio:
+        return None
+    heard = dict(zip(stems or ["clip"], audio[0], strict=True))
+    if 1 not in audio:
+        return Example(heard, heard)
+    start = others[0].start / reader.sample_rate
+    return Example(heard, heard | {f"{others[0].name}, from {start:.1f} s": audio[1][0]})
 
 
 def read_all(excerpts: Sequence[Excerpt], reader: CropReader) -> tuple[list[tuple[int, Tensor]], list[str]]:

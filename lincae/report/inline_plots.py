@@ -51,6 +51,9 @@ STYLE: dict[Any, Any] = {
 SWATCH = 0.6, 0.2
 """Inches."""
 
+Key = tuple[str, Markup]
+"""What a mark in a plot means, and the mark."""
+
 METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
@@ -147,19 +150,27 @@ def scatter(name: str, labels: tuple[str, str], series: Sequence[Series], top: f
 
 def swatch(number: int) -> Markup:
     """The line and marker of a model, for a legend; once in a page."""
+    return key(
+        f"swatch-{number}",
+        color=placeholder(number),
+        marker=marker(number),
+        linestyle=DASHES[number % len(DASHES)],
+    )
+
+
+def key(name: str, **line: Any) -> Markup:
+    """A piece of a line with a marker, for a legend.
+
+    Args:
+        name: unique in its page.
+        line: matplotlib's properties of a line.
+    """
     with matplotlib.rc_context(STYLE):
         picture = Figure(figsize=SWATCH)
         axes = picture.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
-        axes.plot(
-            [0, 1, 2],
-            [0, 0, 0],
-            color=placeholder(number),
-            marker=marker(number),
-            linestyle=DASHES[number % len(DASHES)],
-            markevery=[1],
-        )
-        return inline(picture, f"swatch-{number}", "")
+        axes.plot([0, 1, 2], [0, 0, 0], markevery=[1], **line)
+        return inline(picture, name, "")
 
 
 def swatch_again(number: int) -> Markup:

@@ -12,7 +12,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from lincae.report.evaluations import Comparison, compare, read_evaluation
 from lincae.report.figure_tables import FigureTable, counts_table, figure_table
 from lincae.report.glossary import SUFFIXES, stem_of
-from lincae.report.inline_plots import SERIES, swatch, swatch_again
+from lincae.report.inline_plots import SERIES, Key, swatch, swatch_again
+from lincae.report.latent_plots import map_keys, map_plots, plane_keys, plane_plots, read_latents
 from lincae.report.model_plots import (
     Plot,
     additivity_plots,
@@ -42,14 +43,16 @@ class Section(NamedTuple):
     """A topic: its plots and tables under an explanation, which the template has under the topic's name.
 
     Attributes:
-        topic: homogeneity, additivity, separation, mixing or other.
+        topic: homogeneity, additivity, plane, maps, separation, mixing or other.
         plots: pictures.
+        keys: what marks in the pictures mean.
         table: figures, if there are any.
         points: the numbers behind curves, if there are any.
     """
 
     topic: str
     plots: list[Plot]
+    keys: list[Key]
     table: FigureTable | None
     points: FigureTable | None
 
@@ -64,6 +67,7 @@ class Part(NamedTuple):
         headline: the most important figures, beside published ones.
         sections: topic by topic.
         excerpts: linearity against reconstruction for each excerpt.
+        keys: how plots show the models.
         counts: figures that some excerpts lack.
         listening: sounds.
     """
@@ -74,6 +78,7 @@ class Part(NamedTuple):
     headline: FigureTable | None
     sections: list[Section]
     excerpts: list[Plot]
+    keys: list[Key]
     counts: FigureTable | None
     listening: list[Listening]
 
@@ -149,6 +154,11 @@ def part(ident: str, comparison: Comparison, styles: Mapping[str, int]) -> Part:
     distances = ["kad", *(name for name in plain if name.startswith(("kad_", "fad_")))]
     stems = [stem for stem in dict.fromkeys(map(stem_of, separation)) if stem is not None]
 
+    folders = [evaluation.file.parent for evaluation in comparison.evaluations]
+    named = list(zip(folders, comparison.labels, strict=True))
+    pictured = [latents for folder, labels in named if (latents := read_latents(folder, labels)) is not None]
+    models = [(label, swatch_again(styles[label])) for label in comparison.models]
+
     headline = [*QUALITY, *CONTROLS, *HOMOGENEITY, *ADDITIVITY, *SEPARATION, *REMOVAL, *MIXING, *distances]
     topics = {
         "homogeneity": (gain_plots(ident, comparison, styles), with_origins(HOMOGENEITY)),
@@ -156,11 +166,14 @@ def part(ident: str, comparison: Comparison, styles: Mapping[str, int]) -> Part:
             [*additivity_plots(ident, comparison, styles), *count_plots(ident, comparison, styles)],
             with_origins([*ADDITIVITY, *OTHER_TARGETS]),
         ),
+        "plane": (plane_plots(ident, pictured, styles), []),
+        "maps": (map_plots(ident, pictured, styles), []),
         "separation": (stem_plots(ident, comparison, styles, stems), [*separation, *REMOVAL]),
         "mixing": (ratio_plots(ident, comparison, styles), MIXING),
     }
     shown = {*headline, *(name for _, group in topics.values() for name in group)}
     topics["other"] = ([], [name for name in plain if name not in shown])
+    keys = {"plane": plane_keys(ident), "maps": map_keys(ident, pictured)}
 
     def table(group: Sequence[str], beside: Sequence[Published] = ()) -> FigureTable | None:
         return figure_table(comparison, group, len(stems), beside)
@@ -175,19 +188,17 @@ def part(ident: str, comparison: Comparison, styles: Mapping[str, int]) -> Part:
             Section(
                 topic,
                 plots,
+                keys.get(topic, models),
                 table(group, PUBLISHED if topic == "separation" else ()),
                 table([name for name in names if figure_of_point(name) in group]),
             )
             for topic, (plots, group) in topics.items()
-            if any(name in names for name in group)
+            if plots or any(name in names for name in group)
         ],
         clip_plots(ident, comparison, styles),
+        models,
         counts_table(comparison),
-        [
-            sounds
-            for evaluation, names_here in zip(comparison.evaluations, comparison.labels, strict=True)
-            if (sounds := read_listening(evaluation.file.parent, names_here)) is not None
-        ],
+        [sounds for folder, labels in named if (sounds := read_listening(folder, labels)) is not None],
     )
 
 
