@@ -143,6 +143,60 @@ def test_an_error_in_one_of_several_processes_is_told(tracks, tmp_path):
         run(tracks, tmp_path, "orthogonal", "saturating", more=["--processes", "2"])
 
 
+def test_latents_of_the_first_excerpt_lie_beside_the_figures_and_are_on_the_page(results, folder):
+    latents = json.loads((folder / "latents.json").read_text())
+    assert latents["excerpt"] == {"name": "track 0", "start": 0}
+    assert {latents["u"], latents["v"]} < set(STEMS)
+    assert set(latents["planes"]) == set(results["models"])
+    for model in ("identity", "orthogonal", "saturating"):
+        plane = latents["planes"][model]
+        assert plane["encoded"] == pytest.approx(np.array(plane["arithmetic"]), abs=2e-6)
+        assert (plane["share"], plane["difference_share"]) == (1, None)
+    deaf = dict(zip(map(tuple, latents["weights"]), latents["planes"]["loudness-normalising"]["encoded"], strict=True))
+    assert deaf[0.25, 0] == deaf[1, 0] == deaf[2, 0] == [1, 0]
+    assert latents["maps"] == {}
+    page = (folder / "report" / "index.html").read_text(encoding="utf-8")
+    assert all(f"Latents of {model} in two dimensions" in page for model in results["models"])
+
+
+def test_without_stems_latents_of_two_clips_are_summed_and_maps_are_drawn_if_asked_for(tmp_path):
+    rng = np.random.default_rng(2)
+    (tmp_path / "clips").mkdir()
+    for name, level in (("a", 0.1), ("b", 0.05), ("c", 0.2)):
+        soundfile.write(tmp_path / "clips" / f"{name}.wav", level * rng.standard_normal(2 * RATE), RATE)
+    run(tmp_path / "clips", tmp_path / "out", "identity", protocol="clips")
+    latents = json.loads((tmp_path / "out" / "latents.json").read_text())
+    assert (latents["u"], latents["v"]) == ("clip", "b.wav, from 0.0 s")
+    assert latents["maps"] == {}
+    figures = (tmp_path / "out" / "results.json").read_bytes()
+    run(tmp_path / "clips", tmp_path / "out", "identity", protocol="clips", more=["--maps", "tsne"])
+    mapped = json.loads((tmp_path / "out" / "latents.json").read_text())
+    assert {title: len(of) for title, of in mapped["maps"]["tsne"]["identity"]["sources"].items()} == {
+        "clip": 2,
+        "b.wav, from 0.0 s": 2,
+    }
+    assert mapped | {"maps": {}} == latents
+    assert (tmp_path / "out" / "results.json").read_bytes() == figures
+
+
+@pytest.mark.parametrize(("seconds", "other"), [(2, "a.wav, from 1.0 s"), (1, None)])
+def test_a_clip_by_itself_is_summed_with_its_next_excerpt_if_there_is_one(tmp_path, seconds, other):
+    (tmp_path / "clips").mkdir()
+    noise = 0.1 * np.random.default_rng(1).standard_normal(seconds * RATE)
+    noise[RATE:] *= 0.5
+    soundfile.write(tmp_path / "clips" / "a.wav", noise, RATE)
+    run(tmp_path / "clips", tmp_path / "out", "identity", protocol="clips")
+    latents = json.loads((tmp_path / "out" / "latents.json").read_text())
+    assert (latents["u"], latents["v"]) == ("clip", other)
+
+
+def test_a_map_whose_package_is_missing_is_refused_before_anything_is_measured(tracks, tmp_path, monkeypatch):
+    monkeypatch.setattr("lincae.report.neighbours.find_spec", lambda module: None)
+    with pytest.raises(SystemExit, match="error: UMAP needs umap-learn: pip install umap-learn"):
+        run(tracks, tmp_path / "out", "identity", more=["--maps", "umap"])
+    assert not (tmp_path / "out").exists()
+
+
 class StopError(Exception):
     pass
 
@@ -167,10 +221,11 @@ def test_an_evaluation_that_was_stopped_ends_as_one_that_was_not(tracks, tmp_pat
     assert len(calls) == 4  # two batches, the one that failed, and that one again
     for key in ("models", "intervals", "clips", "counts"):
         assert found[key]["orthogonal"] == results[key]["orthogonal"]
-    before = (tmp_path / "results.json").read_bytes()
+    files = ("results.json", "latents.json", "report/index.html")
+    before = [(tmp_path / file).read_bytes() for file in files]
     run(tracks, tmp_path, "orthogonal")
     assert len(calls) == 4
-    assert (tmp_path / "results.json").read_bytes() == before
+    assert [(tmp_path / file).read_bytes() for file in files] == before
 
 
 def test_a_journal_of_another_evaluation_is_refused(tracks, tmp_path):

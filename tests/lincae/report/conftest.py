@@ -1,5 +1,6 @@
 """Evaluations made by hand, as `lincae evaluate` writes them."""
 
+import json
 import math
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from lincae.report.latents import write_latents
 from lincae.report.results import Results, write_results
 from lincae.report.sounds import write_excerpt_sounds
 
@@ -99,24 +101,29 @@ def protocol(kind: str = "clips", **settings) -> dict:
 
 
 def write_sounds(folder: Path, models=("lin-cae", "baseline"), seconds: float = 0.5) -> None:
-    """Sounds of four stems under the models, at 16 and 24 kHz in turn."""
+    """Sounds and latents of four stems under the models, at 16 and 24 kHz in turn, with a made-up map."""
     autoencoders, stems = {}, {}
     for number, name in enumerate(models):
         autoencoders[name] = Toy(1 - 0.5 * (number % 2), (16_000, 24_000)[number % 2])
         time = torch.arange(int(seconds * autoencoders[name].sample_rate)) / autoencoders[name].sample_rate
         stems[name] = {stem: 0.3 * torch.sin(2 * math.pi * 220 * (k + 1) * time) for k, stem in enumerate(STEMS)}
     write_excerpt_sounds(folder, "album/track <1>", 12.5, autoencoders, stems)
+    write_latents(folder, "album/track <1>", 12.5, autoencoders, stems)
+    latents = json.loads((folder / "latents.json").read_text())
+    frames = [[float(k), float(k * k % 7)] for k in range(20)]
+    latents["maps"] = {"tsne": {name: {"sources": dict.fromkeys(STEMS, frames), "mix": frames} for name in models}}
+    (folder / "latents.json").write_text(json.dumps(latents))
 
 
 @pytest.fixture
 def sounds():
-    """A function that writes sounds of made-up stems under models into a folder."""
+    """A function that writes sounds and latents of made-up stems under models into a folder."""
     return write_sounds
 
 
 @pytest.fixture(scope="session")
 def everything(tmp_path_factory) -> dict[str, Path]:
-    """Evaluations with every figure, of clips and of stems, these with sounds; kind -> `results.json`."""
+    """Evaluations with every figure, of clips and of stems, these with sounds and latents; kind -> `results.json`."""
     files = {}
     for kind, names in (("clips", of_clips()), ("stems", of_stems())):
         folder = tmp_path_factory.mktemp(kind)

@@ -293,6 +293,39 @@ def test_a_list_of_sounds_that_are_gone_is_an_error(report, evaluation, sounds):
         report(file)
 
 
+# ------------------------------------------------------------------------------------------------------------ latents
+
+
+def test_every_model_has_its_latents_in_two_dimensions_and_its_map(page, pages):
+    for heading, key in {"plane": "multiples of u", "maps": "their mix"}.items():
+        (section,) = re.findall(rf'<h3 id="part-\d-{heading}">(.*?)<h3', page.html, flags=re.DOTALL)
+        captions = re.findall(r"<figure><svg.*?</svg>\s*<figcaption>(.*?)</figcaption>", section, flags=re.DOTALL)
+        assert [caption.partition(" ")[0].strip(".,") for caption in captions] == ["lin-cae", "baseline"]
+        assert all("album/track &lt;1&gt;, from 12.5 s" in caption for caption in captions)
+        assert key in section
+        assert f'href="#part-2-{heading}"' in page.html
+        assert heading not in "".join(a.get("id", "") for _, a in pages["clips"].elements)
+    assert page.text.count("The plane shows 100.0 % of the latents, for which arithmetic is exact.") == 2
+
+
+def test_latents_of_several_evaluations_are_on_one_page(report, evaluation, sounds):
+    files = [evaluation(name, [name], kind="stems", seed=seed) for seed, name in enumerate(("one", "two"))]
+    for file, name in zip(files, ("one", "two"), strict=True):
+        sounds(file.parent, [name])
+    page = report(*files)
+    assert len([a for a in page.all("h3") if a["id"].endswith("-plane")]) == 1
+    assert page.text.count("The plane shows") == 2
+    titles = {a["aria-label"] for a in page.all("svg") if "aria-label" in a}
+    assert titles >= {"Latents of one in two dimensions", "t-SNE of two"}
+
+
+def test_latents_that_are_damaged_are_an_error(report, evaluation):
+    file = evaluation("a", kind="stems")
+    (file.parent / "latents.json").write_text("{")
+    with pytest.raises(ValueError, match=r"latents\.json cannot be read, evaluate again or remove it"):
+        report(file)
+
+
 # -------------------------------------------------------------------------------------------------------------- files
 
 
