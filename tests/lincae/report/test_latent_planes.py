@@ -152,6 +152,16 @@ def test_the_plane_does_not_depend_on_the_scale_or_the_rotation_of_the_latent_sp
     assert one.difference_share == pytest.approx(other.difference_share, abs=3e-6)
 
 
+@pytest.mark.parametrize(("bend", "exact"), [(1e-7, True), (1e-4, False)])
+def test_differences_count_from_what_single_precision_rounds_away(normal, bend, exact):
+    """The latent of 2 u is off by a little in a direction of its own, which no plane of the others shows."""
+    u, v, aside = torch.linalg.qr(normal(24, 3).double()).Q.T
+    latents = torch.stack([u, 2 * u + bend * aside, v])
+    plane = plane_of(latents[..., None], [(1.0, 0.0), (2.0, 0.0), (0.0, 1.0)])
+    assert plane.share == 1
+    assert plane.difference_share == (None if exact else pytest.approx(0, abs=1e-5))
+
+
 def test_silence_is_a_point_and_no_division_by_zero(written):
     silent = {"bass": torch.zeros(SAMPLES), "drums": torch.zeros(SAMPLES)}
     found = written({"identity": LINEAR["identity"], "affine": Affine(64, 8)}, silent)
