@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from callbacks.figures import Figures
 from lincae.evaluation import DecodedClips
-from lincae.metrics import ClipTable, Embedding, EmbeddingTable, LogMelStatistics, embedding_distances
+from lincae.metrics import (
+    ClipTable,
+    Embedding,
+    EmbeddingTable,
+    LogMelStatistics,
+    Summary,
+    embedding_distances,
+    embedding_summaries,
+)
 
 
 class EmbeddingFigures(Figures):
@@ -34,11 +45,18 @@ class EmbeddingFigures(Figures):
         reconstructions.update(clips.decoded, clips.index)
 
     def compute(self) -> dict[str, Tensor]:
-        """The distances; none of fewer than two clips."""
+        return self._defined(embedding_distances)
+
+    def summaries(self, groups: Tensor) -> dict[str, Summary]:
+        return self._defined(partial(embedding_summaries, groups=groups))
+
+    def _defined(self, distances: Callable[[Any, Any], dict[str, Any]]) -> dict[str, Any]:
+        """Distances of the two tables; none of fewer than two clips, or, after a warning, of originals without any."""
         originals, reconstructions = self.metrics
         if int((originals.seen[:, 0] > 0).sum()) < 2:
             return {}
-        return embedding_distances(originals, reconstructions)
-
-    def tables(self) -> Sequence[ClipTable]:
-        return ()
+        try:
+            return distances(originals, reconstructions)
+        except ValueError as error:
+            rank_zero_warn(f"no distances in the space of {self.embed.name}: {error}")
+            return {}

@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from lincae.evaluation import DecodedClips
-from lincae.metrics import ClipTable
+from lincae.metrics import ClipTable, Summary
 
 
 class Loader(IntEnum):
@@ -43,9 +43,9 @@ class Figures(Callback):
         """All figures by name."""
         return {name: value for metric in self.metrics for name, value in metric.compute().items()}
 
-    def tables(self) -> Sequence[ClipTable]:
-        """The metrics whose rows are figures of single clips."""
-        return self.metrics
+    def summaries(self, groups: Tensor) -> dict[str, Summary]:
+        """All figures with their intervals over groups of clips, (clips,), such as tracks."""
+        return {name: figure for metric in self.metrics for name, figure in metric.summaries(groups).items()}
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         data = trainer.datamodule

@@ -4,9 +4,15 @@ Every comparison of waveforms gets audio whose edges are already trimmed, and ne
 """
 
 from lincae.metrics.additivity import DecoderAdditivity, EncoderAdditivity
-from lincae.metrics.bootstrap import bootstrap, paired_difference
-from lincae.metrics.clip_table import ClipTable
-from lincae.metrics.embedding import Embedding, EmbeddingTable, LogMelStatistics, embedding_distances
+from lincae.metrics.bootstrap import bootstrap, interval, paired_difference, resampled_means
+from lincae.metrics.clip_table import ClipTable, Summary
+from lincae.metrics.embedding import (
+    Embedding,
+    EmbeddingTable,
+    LogMelStatistics,
+    embedding_distances,
+    embedding_summaries,
+)
 from lincae.metrics.homogeneity import CURVE_GAINS, HEADLINE_GAINS, DecoderHomogeneity, EncoderHomogeneity
 from lincae.metrics.linearity import (
     decoder_homogeneity,
@@ -43,12 +49,15 @@ __all__ = [
     "Reconstruction",
     "Removal",
     "Separation",
+    "Summary",
     "bootstrap",
     "decoder_homogeneity",
     "embedding_distances",
+    "embedding_summaries",
     "encoder_additivity_error",
     "encoder_homogeneity_error",
     "frechet_audio_distance",
+    "interval",
     "is_active",
     "kernel_audio_distance",
     "kernel_audio_distance_interval",
@@ -57,6 +66,7 @@ __all__ = [
     "multi_scale_spectral",
     "paired_difference",
     "relative_error",
+    "resampled_means",
     "si_sdr",
     "signal_to_noise",
 ]

@@ -19,10 +19,26 @@ def bootstrap(
 ) -> tuple[Tensor, Tensor]:
     """95 % intervals of the mean of each column, from resampling clips, or whole groups of them.
 
+    Args:
+        values, groups, draws, seed: see `resampled_means`.
+
+    Returns:
+        The lower and the upper bounds, (columns,) float64 on the CPU each; NaN for a column that fewer than two groups
+        have. Resamples in which a column has no value are left out.
+
+    Raises:
+        ValueError: if there is no clip, or the groups are not one for each clip.
+    """
+    return interval(resampled_means(values, groups, draws, seed))
+
+
+def resampled_means(values: Tensor, groups: Tensor | None = None, draws: int = 10_000, seed: int = 0) -> Tensor:
+    """Means of each column in resamples of the clips, or of whole groups of them.
+
     Clips of one track resemble each other: to resample clips alone would make intervals too narrow.
 
     The resamples depend only on the number of clips (or on the groups), `draws` and `seed`. So columns, and models
-    evaluated on the same clips, are paired.
+    evaluated on the same clips, are paired, and a function of several means can be resampled with them.
 
     Args:
         values: figures, (clips, columns), NaN where one is absent, as from `ClipTable.per_clip`. There a diverged
@@ -32,8 +48,8 @@ def bootstrap(
         seed: of the resamples.
 
     Returns:
-        The lower and the upper bounds, (columns,) float64 on the CPU each; NaN for a column that fewer than two groups
-        have. Resamples in which a column has no value are left out.
+        (draws, columns), float64 on the CPU; NaN where a resample has no value of a column, and in all of a column that
+        fewer than two groups have.
 
     Raises:
         ValueError: if there is no clip, or the groups are not one for each clip.
@@ -52,8 +68,13 @@ def bootstrap(
         weights = torch.zeros(drawn.shape, dtype=torch.float64)
         weights.scatter_add_(1, drawn, torch.ones(1, 1, dtype=torch.float64).expand_as(drawn))
         means.append((weights @ sums) / (weights @ sizes))
+    return torch.cat(means).where((sizes > 0).sum(dim=0) > 1, torch.nan)
+
+
+def interval(resampled: Tensor) -> tuple[Tensor, Tensor]:
+    """The lower and the upper bound of 95 % of resampled figures, (draws, ...) -> (...) each; NaN is left out."""
     tails = torch.tensor([(1 - LEVEL) / 2, (1 + LEVEL) / 2], dtype=torch.float64)
-    low, high = torch.cat(means).nanquantile(tails, dim=0).where((sizes > 0).sum(dim=0) > 1, torch.nan)
+    low, high = resampled.nanquantile(tails, dim=0)
     return low, high
 
 

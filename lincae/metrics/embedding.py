@@ -7,8 +7,12 @@ from torch import Tensor, nn
 from torchaudio.functional import resample
 from torchaudio.transforms import MelSpectrogram
 
-from lincae.metrics.clip_table import ClipTable
-from lincae.metrics.set_distances import frechet_audio_distance, kernel_audio_distance
+from lincae.metrics.clip_table import ClipTable, Summary
+from lincae.metrics.set_distances import (
+    frechet_audio_distance,
+    kernel_audio_distance,
+    kernel_audio_distance_interval,
+)
 
 
 class Embedding(nn.Module):
@@ -84,6 +88,8 @@ class EmbeddingTable(ClipTable):
 def embedding_distances(reference: EmbeddingTable, evaluated: EmbeddingTable) -> dict[str, Tensor]:
     """`kad_{name}` and `fad_{name}` of an evaluated set from a reference set, lower is better.
 
+    They are NaN if a clip of the evaluated set diverged, that is, if its embedding is not finite.
+
     Raises:
         ValueError: if the tables hold different embeddings; see also `kernel_audio_distance`.
     """
@@ -91,4 +97,29 @@ def embedding_distances(reference: EmbeddingTable, evaluated: EmbeddingTable) ->
     if names[0] != names[1]:
         raise ValueError(f"embeddings {names[0]!r} and {names[1]!r} span different spaces: use one for both tables")
     sets = reference.embeddings(), evaluated.embeddings()
+    if not sets[1].isfinite().all():
+        return dict.fromkeys((f"kad_{names[0]}", f"fad_{names[0]}"), sets[1].new_tensor(torch.nan))
     return {f"kad_{names[0]}": kernel_audio_distance(*sets), f"fad_{names[0]}": frechet_audio_distance(*sets)}
+
+
+def embedding_summaries(reference: EmbeddingTable, evaluated: EmbeddingTable, groups: Tensor) -> dict[str, Summary]:
+    """The distances of two tables of the same clips, and the interval of KAD by the jackknife over groups of clips.
+
+    FAD has no interval: it is biased upwards, and by more than it varies, so an interval around it would not hold what
+    it estimates. KAD has none if a clip diverged or fewer than two clips are left without some group.
+
+    Args:
+        reference, evaluated: of the same clips.
+        groups: the group of each clip of the tables, such as its track, (clips,), integers.
+
+    Raises:
+        ValueError: see `embedding_distances`.
+    """
+    kad, fad = embedding_distances(reference, evaluated).items()
+    r, e = reference.embeddings(), evaluated.embeddings()
+    seen = groups[(reference.seen[:, 0] > 0).to(groups.device)]
+    left = len(seen) - seen.unique(return_counts=True)[1]
+    none = low, high = 2 * (r.new_tensor(torch.nan),)
+    if (left >= 2).all() and e.isfinite().all():
+        low, high = kernel_audio_distance_interval(r, e, seen)
+    return {kad[0]: Summary(kad[1], low, high, len(r)), fad[0]: Summary(fad[1], *none, len(r))}

@@ -24,7 +24,8 @@ class Separation(ClipTable):
     - `leakage_dbfs` over clips where the stem is inactive: level of the estimate, dB relative to full scale, lower is
       better; `{stem}_inactive` is their number.
 
-    The mean of a figure is taken over the stems that have it.
+    The mean of a figure is taken over the stems that have it, each stem's being over clips: a stem that is often silent
+    has the weight of the others.
 
     Args:
         clips: number of clips in the evaluation set.
@@ -44,6 +45,7 @@ class Separation(ClipTable):
         self.name = name
         self.names = tuple(dict.fromkeys(stems))
         super().__init__(clips, [f"{name}/{stem}_{figure}" for stem in self.names for figure in FIGURES])
+        self.averages = {f"{name}/{figure}": [f"{name}/{stem}_{figure}" for stem in self.names] for figure in FIGURES}
         owners = [[stem == column for column in self.names] for stem in stems]
         self.register_buffer("owners", torch.tensor(owners), persistent=False)  # (K, names)
 
@@ -70,11 +72,6 @@ class Separation(ClipTable):
     def compute(self) -> dict[str, Tensor]:
         """The figures of each stem, their means over stems, and the number of clips in which a stem is inactive."""
         figures, counts = super().compute(), self.counts()
-        for figure in FIGURES:
-            columns = [f"{self.name}/{stem}_{figure}" for stem in self.names]
-            means = torch.stack([figures[column] for column in columns])
-            known = torch.stack([counts[column] > 0 for column in columns])
-            figures[f"{self.name}/{figure}"] = means[known].mean()
         for stem in self.names:
             figures[f"{self.name}/{stem}_inactive"] = counts[f"{self.name}/{stem}_leakage_dbfs"]
         return figures

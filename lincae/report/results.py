@@ -16,8 +16,6 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from lincae.metrics.bootstrap import bootstrap
-
 POINT = re.compile(r"/(a-?\d+\.\d\d|r\d\.\d\d|k\d+)$")
 """Where the name of a point of a curve goes beyond that of its figure."""
 
@@ -34,10 +32,11 @@ class Results:
         sha256: of the model's weights.
         sample_rate: Hz.
         samples: of an excerpt.
-        figures: name -> mean over excerpts; NaN where no excerpt has it.
-        intervals: name -> 95 % interval over tracks.
+        figures: name -> figure of all excerpts, mostly a mean; NaN where no excerpt has it.
+        intervals: name -> 95 % interval over tracks; NaN where there is none.
         counts: name -> number of excerpts that have the figure.
-        clips: name -> value of each excerpt, NaN where it has none.
+        clips: name -> value of each excerpt, NaN where it has none; not for distances of sets. Of a mean over stems it
+            is the mean over those that the excerpt has, so that the figure need not be the mean of these.
         excerpts: name of the clip or track, and first sample, of each excerpt.
         unreadable: excerpts that could not be read.
     """
@@ -62,21 +61,19 @@ class Results:
         samples: int,
         unreadable: list[str],
     ) -> Results:
-        """Reads the tables of all figures."""
+        """Summarises the tables of all figures."""
         results = cls(named.sha256, named.model.sample_rate, samples, unreadable=unreadable)
         results.excerpts = [(excerpt.name, excerpt.start) for excerpt in excerpts]
         tracks = torch.tensor([excerpt.track for excerpt in excerpts])
         for each in measured:
-            for name, mean in each.figures.compute().items():
-                results.figures[suffixed(name, each.suffix)] = float(mean)
-            for table in each.figures.tables():
-                values = table.per_clip().cpu()
-                low, high = bootstrap(values, tracks)
-                for column, name in enumerate(table.columns):
-                    key = suffixed(name, each.suffix)
-                    results.intervals[key] = (float(low[column]), float(high[column]))
-                    results.clips[key] = values[:, column].tolist()
-                    results.counts[key] = int((~values[:, column].isnan()).sum())
+            for name, figure in each.figures.summaries(tracks).items():
+                key = suffixed(name, each.suffix)
+                results.figures[key] = float(figure.value)
+                if figure.number is not None:
+                    results.counts[key] = figure.number
+                    results.intervals[key] = (float(figure.low), float(figure.high))
+                if figure.clips is not None:
+                    results.clips[key] = figure.clips.tolist()
         return results
 
 

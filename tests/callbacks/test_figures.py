@@ -8,7 +8,13 @@ from lightning.pytorch import LightningDataModule, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from callbacks import AdditivityFigures, HomogeneityFigures, ReconstructionFigures, SeparationFigures
+from callbacks import (
+    AdditivityFigures,
+    EmbeddingFigures,
+    HomogeneityFigures,
+    ReconstructionFigures,
+    SeparationFigures,
+)
 from lincae.ema import EMA
 from lincae.evaluation import NOISE_SEED
 from lincae.metrics import CURVE_GAINS, HEADLINE_GAINS, multi_scale_spectral, signal_to_noise
@@ -254,6 +260,31 @@ def test_the_noise_floor_compares_two_noises():
     assert scores["val/floor/snr"] == pytest.approx(signal_to_noise(second, first).mean().item(), abs=1e-4)
     assert scores["val/floor/mss"] == pytest.approx(multi_scale_spectral(second, first).mean().item(), rel=1e-5)
     assert scores["val/reconstruction/snr"] == pytest.approx(signal_to_noise(first, audio(CLIPS)).mean().item())
+
+
+@pytest.mark.filterwarnings("ignore:FAD of")
+def test_distances_of_sets_are_logged_under_the_embeddings_name():
+    assert set(figures(Toy(), EmbeddingFigures(sample_rate=8000))) == {"val/kad_logmel", "val/fad_logmel"}
+
+
+def test_originals_that_are_all_the_same_have_no_distances():
+    embedding = EmbeddingFigures(sample_rate=8000)
+    embedding.metrics = embedding.make_metrics(3, ())
+    for metric in embedding.metrics:
+        metric.update(audio(1).expand(3, -1), torch.arange(3))
+    with pytest.warns(UserWarning, match="no distances in the space of logmel: the median distance"):
+        assert embedding.compute() == {}
+    with pytest.warns(UserWarning, match="no distances"):
+        assert embedding.summaries(torch.arange(3)) == {}
+
+
+def test_one_clip_has_no_distances_and_no_warning(recwarn):
+    embedding = EmbeddingFigures(sample_rate=8000)
+    embedding.metrics = embedding.make_metrics(3, ())
+    for metric in embedding.metrics:
+        metric.update(audio(1), torch.tensor([1]))
+    assert embedding.compute() == embedding.summaries(torch.arange(3)) == {}
+    assert not recwarn.list
 
 
 def test_figures_do_not_depend_on_the_batch_size():

@@ -109,6 +109,20 @@ def test_excerpts_silence_and_intervals_are_told(results):
     assert protocol["versions"]["torch"] == torch.__version__
 
 
+def test_every_figure_has_an_interval_a_number_of_excerpts_and_a_value_for_each(results):
+    for model, figures in results["models"].items():
+        numbers = {name for name in figures if "_inactive" in name}
+        assert results["intervals"][model].keys() == results["counts"][model].keys() == figures.keys() - numbers
+        assert figures.keys() - numbers - results["clips"][model].keys() == {"kad_logmel", "fad_logmel"}
+    intervals, figures = results["intervals"]["orthogonal"], results["models"]["orthogonal"]
+    without = {name for name, bounds in intervals.items() if None in bounds}
+    few = {name for name in figures if "dbfs" in name}  # silence is in a single track
+    assert without == {"fad_logmel"} | few
+    for name in ("separation/mss", "separation_sum/si_sdr", "separation/mss_all_centered", "kad_logmel"):
+        assert intervals[name][0] < figures[name] < intervals[name][1]
+    assert results["counts"]["orthogonal"]["separation/mss"] == 6
+
+
 def test_the_number_of_sources_is_a_curve_that_ends_in_the_headline(results):
     figures = results["models"]["loudness-normalising"]
     errors = [figures[f"encoder/additivity_error/k{k}"] for k in (2, 3)]

@@ -11,8 +11,10 @@ from lincae.metrics import (
     EmbeddingTable,
     LogMelStatistics,
     embedding_distances,
+    embedding_summaries,
     frechet_audio_distance,
     kernel_audio_distance,
+    kernel_audio_distance_interval,
 )
 
 
@@ -133,3 +135,44 @@ def test_log_mel_statistics_hear_a_filter_more_than_another_take():
 
 def test_silence_has_an_embedding():
     assert table(torch.zeros(1, 4096), LogMelStatistics(), 44_100).embeddings().isfinite().all()
+
+
+# ------------------------------------------------------------------------------------------------------------ summaries
+
+
+@pytest.mark.filterwarnings("ignore:FAD of")
+def test_kad_has_the_interval_of_the_tracks_that_were_seen():
+    """Clips 4 and 7 could not be read; tracks are left out in turn."""
+    audio, rows, tracks = noise(8), [0, 1, 2, 3, 5, 6, 8, 9], torch.tensor([0, 0, 1, 1, 1, 2, 2, 2, 3, 3])
+    reference, evaluated = (table(sound, rows=rows, clips=10) for sound in (audio, 1.5 * audio))
+    summary = embedding_summaries(reference, evaluated, tracks)
+    sets = reference.embeddings(), evaluated.embeddings()
+    assert {name: figure.value for name, figure in summary.items()} == embedding_distances(reference, evaluated)
+    expected = kernel_audio_distance_interval(*sets, tracks[rows])
+    assert (summary["kad_levels"].low, summary["kad_levels"].high) == expected
+    assert summary["kad_levels"].low < summary["kad_levels"].value < summary["kad_levels"].high
+    assert summary["fad_levels"].low.isnan()
+    assert summary["kad_levels"].number == summary["fad_levels"].number == 8
+    assert summary["kad_levels"].clips is summary["fad_levels"].clips is None
+
+
+@pytest.mark.filterwarnings("ignore:FAD of")
+@pytest.mark.parametrize("tracks", [[0, 0, 0], [0, 0, 1]])
+def test_kad_of_too_few_tracks_has_no_interval(tracks):
+    audio = noise(3)
+    summary = embedding_summaries(table(audio), table(2 * audio), torch.tensor(tracks))
+    assert summary["kad_levels"].value.isfinite()
+    assert summary["kad_levels"].low.isnan()
+
+
+def test_distances_from_a_clip_that_diverged_are_nan():
+    audio = noise()
+    diverged = audio.clone()
+    diverged[2, 5] = torch.nan
+    summary = embedding_summaries(table(audio), table(diverged), torch.arange(6))
+    for figure in summary.values():
+        assert figure.value.isnan()
+        assert figure.low.isnan()
+        assert figure.number == 6
+    with pytest.raises(ValueError, match="reference set: the embeddings of 1 clips are not finite"):
+        embedding_summaries(table(diverged), table(audio), torch.arange(6))
