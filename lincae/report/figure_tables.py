@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from lincae.report.evaluations import Comparison
 from lincae.report.glossary import Figure, describe, for_scale
-from lincae.report.published import Published
+from lincae.report.published import PublishedTable
 from lincae.report.results import POINT, Results
 
 
@@ -19,11 +19,13 @@ class Cell(NamedTuple):
         model: label.
         value: as shown; a dash where there is none.
         interval: as shown, or nothing.
+        remark: in what it is not quite the figure of its row, or nothing.
     """
 
     model: str
     value: str
     interval: str = ""
+    remark: str = ""
 
 
 class Row(NamedTuple):
@@ -49,12 +51,12 @@ class FigureTable(NamedTuple):
 
     Attributes:
         models: labels of the columns.
-        published: names of the published models to the right of them, perhaps none.
+        published: source -> names of the published models to the right of them, perhaps none.
         rows: at least one.
     """
 
     models: list[str]
-    published: list[str]
+    published: dict[str, list[str]]
     rows: list[Row]
 
     @property
@@ -64,7 +66,7 @@ class FigureTable(NamedTuple):
 
 
 def figure_table(
-    comparison: Comparison, names: Sequence[str], stems: int, published: Sequence[Published] = ()
+    comparison: Comparison, names: Sequence[str], stems: int, published: Sequence[PublishedTable] = ()
 ) -> FigureTable | None:
     """The figures that some model has, measured or published on data of this kind; None if there are none.
 
@@ -72,26 +74,32 @@ def figure_table(
         comparison: the models.
         names: of figures, in their order.
         stems: of a track.
-        published: models to stand beside.
+        published: tables to stand beside.
     """
     kind, gains = comparison.protocol["protocol"], comparison.protocol["gains"]
-    printed = {each.name: getattr(each, kind, {}) for each in published}
-    printed = {name: figures for name, figures in printed.items() if figures.keys() & set(names)}
+    beside = [
+        (table, model, figures)
+        for table in published
+        for model, figures in table.figures.get(kind, {}).items()
+        if figures.keys() & set(names)
+    ]
     rows = [
         Row(
             name,
             describe(name),
             for_scale(name, gains, stems),
             [figure_cell(label, name, model) for label, model in comparison.models.items()],
-            [
-                Cell(m, f"{figures[name]:.2f}" if name in figures else number(math.nan))
-                for m, figures in printed.items()
-            ],
+            [published_cell(table, model, figures, name) for table, model, figures in beside],
         )
         for name in names
-        if any(name in figures for figures in [*(m.figures for m in comparison.models.values()), *printed.values()])
+        if any(
+            name in figures for figures in [*(m.figures for m in comparison.models.values()), *(f for *_, f in beside)]
+        )
     ]
-    return FigureTable(list(comparison.models), list(printed), rows) if rows else None
+    sources: dict[str, list[str]] = {}
+    for table, model, _ in beside:
+        sources.setdefault(table.source, []).append(model)
+    return FigureTable(list(comparison.models), sources, rows) if rows else None
 
 
 def figure_cell(label: str, name: str, model: Results) -> Cell:
@@ -102,6 +110,13 @@ def figure_cell(label: str, name: str, model: Results) -> Cell:
     low, high = model.intervals.get(name, (math.nan, math.nan))
     known = math.isfinite(low) and math.isfinite(high)
     return Cell(label, number(value), f"[{number(low)}, {number(high)}]" if known else "")
+
+
+def published_cell(table: PublishedTable, model: str, figures: Mapping[str, str], name: str) -> Cell:
+    """A figure as printed."""
+    if name not in figures:
+        return Cell(model, number(math.nan))
+    return Cell(model, figures[name], remark=table.remarks.get(name, ""))
 
 
 def counts_table(comparison: Comparison) -> FigureTable | None:
@@ -124,7 +139,7 @@ def counts_table(comparison: Comparison) -> FigureTable | None:
         )
         for name in lacking
     ]
-    return FigureTable(list(comparison.models), [], rows) if rows else None
+    return FigureTable(list(comparison.models), {}, rows) if rows else None
 
 
 def number(value: float) -> str:

@@ -24,7 +24,7 @@ from lincae.report.model_plots import (
     stem_plots,
 )
 from lincae.report.players import Listening, read_listening
-from lincae.report.published import PUBLISHED, SOURCE, Published
+from lincae.report.published import PUBLISHED, PublishedTable
 from lincae.report.results import POINT, write
 
 TITLES = {"clips": "Single clips", "stems": "Tracks of stems"}
@@ -132,7 +132,7 @@ def render(comparisons: Sequence[Comparison], mark: str) -> str:
     )
     return templates.get_template("report.html").render(
         mark=mark,
-        source=SOURCE,
+        published=PUBLISHED,
         colours=SERIES,
         swatches={label: swatch(number) for label, number in styles.items()},
         keys={label: swatch_again(number) for label, number in styles.items()},
@@ -175,7 +175,7 @@ def part(ident: str, comparison: Comparison, styles: Mapping[str, int]) -> Part:
     topics["other"] = ([], [name for name in plain if name not in shown])
     keys = {"plane": plane_keys(ident), "maps": map_keys(ident, pictured)}
 
-    def table(group: Sequence[str], beside: Sequence[Published] = ()) -> FigureTable | None:
+    def table(group: Sequence[str], beside: Sequence[PublishedTable] = ()) -> FigureTable | None:
         return figure_table(comparison, group, len(stems), beside)
 
     kind = comparison.protocol["protocol"]
@@ -189,7 +189,7 @@ def part(ident: str, comparison: Comparison, styles: Mapping[str, int]) -> Part:
                 topic,
                 plots,
                 keys.get(topic, models),
-                table(group, PUBLISHED if topic == "separation" else ()),
+                table(group, PUBLISHED if topic in ("separation", "mixing") else ()),
                 table([name for name in names if figure_of_point(name) in group]),
             )
             for topic, (plots, group) in topics.items()

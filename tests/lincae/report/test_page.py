@@ -7,13 +7,14 @@ import math
 import re
 from collections import Counter
 from html.parser import HTMLParser
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import pytest
 import soundfile
 
 from lincae.report.page import write_report
+from lincae.report.published import PUBLISHED
 
 VOID = {"meta", "link", "img", "br", "input"}
 SVG = {"path", "use", "rect", "circle", "line", "g", "image"}
@@ -30,7 +31,7 @@ class Page(HTMLParser):
         self.elements: list[tuple[str, dict]] = []
         self.cells: dict[tuple[str, str], list[str]] = {}  # (model, figure) -> text of each cell
         self.counts: dict[tuple[str, str], str] = {}
-        self.published: dict[tuple[str, str], str] = {}
+        self.published: dict[tuple[str, str], list[str]] = {}
         self.texts: list[str] = []
         self.feed(self.html)
         self.close()
@@ -41,6 +42,8 @@ class Page(HTMLParser):
         self.elements.append((tag, dict(attrs)))
         if "data-model" in dict(attrs) and "data-figure" in dict(attrs):
             self.cells.setdefault((dict(attrs)["data-model"], dict(attrs)["data-figure"]), []).append("")
+        if "data-published" in dict(attrs):
+            self.published.setdefault((dict(attrs)["data-published"], dict(attrs)["data-figure"]), []).append("")
         if tag not in VOID:
             self.open.append((tag, dict(attrs)))
 
@@ -58,9 +61,14 @@ class Page(HTMLParser):
             if tag == "td" and "data-count" in attributes:
                 self.counts[model, attributes["data-count"]] = data
             elif tag == "td" and "data-published" in attributes:
-                self.published[attributes["data-published"], figure] = data
+                self.published[attributes["data-published"], figure][-1] += data
             elif tag == "td" and figure is not None:
                 self.cells[model, figure][-1] += data
+
+    def printed(self, model: str, figure: str) -> str:
+        """The cell of a published model, the same wherever it is shown."""
+        (cell,) = set(self.published[model, figure])
+        return cell
 
     def all(self, tag: str) -> list[dict]:
         return [attributes for found, attributes in self.elements if found == tag]
@@ -192,17 +200,50 @@ def test_what_a_figure_is_held_against_follows_from_the_gains_and_the_stems(page
 
 def test_published_figures_stand_beside_those_of_the_same_data_and_are_marked(pages):
     clips, stems = pages["clips"], pages["stems"]
-    assert clips.published["Lin-CAE", "reconstruction/mss"] == "1.01"
-    assert clips.published["Music2Latent (public)", "encoder/homogeneity_error"] == "12.13"
+    assert clips.printed("Lin-CAE", "reconstruction/mss") == "1.01"
+    assert clips.printed("Music2Latent (public)", "encoder/homogeneity_error") == "12.13"
     assert ("Lin-CAE", "separation/bass_mss") not in clips.published
-    assert stems.published["Lin-CAE", "reconstruction/mss"] == "1.00"
-    assert stems.published["Music2Latent (retrained)", "decoder/additivity_snr"] == "-0.48"
-    assert stems.published["Stable Audio VAE", "separation/bass_mss"] == "323.26"
-    assert stems.published["without homogeneity", "separation/bass_mss"] == "23.61"
-    assert stems.published["without homogeneity", "decoder/additivity_mss"] == "—"
-    assert set(stems.published.values()) >= {"1.58", "1.16", "0.99", "0.60"}
+    assert stems.printed("Lin-CAE", "reconstruction/mss") == "1.00"
+    assert stems.printed("Music2Latent (retrained)", "decoder/additivity_snr") == "-0.48"
+    assert stems.printed("Stable Audio VAE", "separation/bass_mss") == "323.26"
+    assert stems.printed("without homogeneity", "separation/bass_mss") == "23.61"
+    assert stems.printed("without homogeneity", "decoder/additivity_mss") == "—"
     assert all(a["class"] == "published" for a in stems.all("td") if "data-published" in a)
-    assert "published, arXiv 2510.23530: other data, weights and protocol" in stems.text
+    assert clips.printed("+ decode-mixing loss, 7.66x", "reconstruction/si_sdr") == "+11.4"
+    assert stems.printed("+ decode-mixing loss, 15.3x", "removal/tax") == "2.5"
+    assert clips.printed("Music2Latent (first paper)", "reconstruction/si_sdr") == "-3.85"
+
+
+@pytest.mark.parametrize("kind", ["clips", "stems"])
+def test_every_published_column_stands_under_its_source(pages, kind):
+    page = pages[kind]
+    sources = {model: table for table in PUBLISHED for model in table.figures.get(kind, {})}
+    assert {model for model, _ in page.published} == sources.keys()
+    for table in sources.values():
+        assert f"published, {table.source}: other data, weights and protocol" in page.text
+        assert table.about in page.text
+    heads = [(a, None) if tag == "th" else (None, a) for tag, a in page.elements if tag in ("th", "td")]
+    spans: list[int] = []
+    row: list[str] = []
+    rows = 0
+    for head, cell in heads:
+        if cell is not None and "data-published" in cell:
+            row.append(cell["data-published"])
+        elif row:
+            assert [len(list(of)) for _, of in groupby(sources[model].source for model in row)] == spans
+            row, rows = [], rows + 1
+        if head is not None and head.get("scope") == "colgroup":
+            spans = [*spans, int(head["colspan"])] if head.get("class") == "published" else []
+    assert rows > 10
+
+
+def test_a_mix_rate_of_another_distance_says_so_where_it_stands(pages):
+    clips = pages["clips"]
+    rates = {model for model, figure in clips.published if figure == "mixing/mix_rate"}
+    shown = {model: clips.printed(model, "mixing/mix_rate") for model in rates}
+    assert shown["+ decode-mixing loss, 7.66x"] == "0.972 of their training loss, not of MSS"
+    assert sum(cell.endswith("not of MSS") for cell in shown.values()) == 7
+    assert {cell for cell in shown.values() if not cell.endswith("not of MSS")} == {"—"}
 
 
 # ------------------------------------------------------------------------------------------------------- several files
