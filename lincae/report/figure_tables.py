@@ -9,7 +9,7 @@ from typing import NamedTuple
 from lincae.report.evaluations import Comparison
 from lincae.report.glossary import Figure, describe, for_scale
 from lincae.report.published import PublishedTable
-from lincae.report.results import POINT, Results
+from lincae.report.results import POINT, Results, digits
 
 
 class Cell(NamedTuple):
@@ -144,6 +144,4 @@ def counts_table(comparison: Comparison) -> FigureTable | None:
 
 def number(value: float) -> str:
     """Three digits, and more before the point; a dash for NaN."""
-    if math.isnan(value):
-        return "—"
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
+    return "—" if math.isnan(value) else digits(value)

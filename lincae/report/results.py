@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import os
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 POINT = re.compile(r"/(a-?\d+\.\d\d|r\d\.\d\d|k\d+)$")
@@ -101,62 +103,83 @@ def write_results(folder: Path, found: Mapping[str, Results], protocol: Mapping[
         "protocol": protocol,
     }
     write(folder / "results.json", json.dumps(finite(results), indent=1, allow_nan=False) + "\n")
-    rows = headline_rows(results)
-    write(folder / "results.md", markdown(rows, list(found)))
-    with (folder / "results.csv").open("w", newline="") as stream:
-        csv.writer(stream).writerows([["figure", *found], *rows])
+    write(folder / "results.md", markdown(found))
+    write(folder / "results.csv", long_table(found))
     for table in terminal_tables(found, f"{protocol['protocol']} of {protocol['data']}"):
         Console().print(table)
     print(f"intervals, single stems and other origins: {folder / 'results.md'}; everything: {folder / 'results.json'}")
 
 
 def terminal_tables(found: Mapping[str, Results], title: str) -> list[Table]:
-    """The main figures, in as many tables as the models need at the terminal's width."""
+    """The main figures, with intervals if they fit; in as many tables as the models need at the terminal's width."""
     figures = list(dict.fromkeys(name for of in found.values() for name in of.figures if not DETAIL.search(name)))
-    columns = {model: [cell(of.figures.get(name), None) for name in figures] for model, of in found.items()}
-    room = left = Console().width - max(map(len, figures)) - 4
+    room = left = Console().width - max(map(len, figures), default=0) - 4
+    columns = {model: [cell(of, name) for name in figures] for model, of in found.items()}
+    if sum(width(model, cells) for model, cells in columns.items()) > room:
+        columns = {model: [value(of, name) for name in figures] for model, of in found.items()}
     groups: list[list[str]] = [[]]
     for model, cells in columns.items():
-        width = max(map(len, [model, *cells])) + 3
-        if groups[-1] and width > left:
+        if groups[-1] and width(model, cells) > left:
             groups.append([])
             left = room
         groups[-1].append(model)
-        left -= width
+        left -= width(model, cells)
     tables = []
     for group in groups:
-        table = Table("figure", title=title, title_justify="left")
+        table = Table("figure", title=escape(title), title_justify="left")
         for model in group:
-            table.add_column(model, justify="right", no_wrap=True)
+            table.add_column(escape(model), justify="right", no_wrap=True)
         for name, *cells in zip(figures, *(columns[model] for model in group), strict=True):
-            table.add_row(name, *cells)
+            table.add_row(*map(escape, (name, *cells)))
         tables.append(table)
     return tables
 
 
-def headline_rows(results: Mapping[str, Any]) -> list[list[str]]:
-    """A row for each figure that is no point of a curve: its name, then the value and interval of each model."""
-    models = results["models"]
-    names = list(dict.fromkeys(name for figures in models.values() for name in figures if not POINT.search(name)))
-    return [
-        [name, *(cell(models[model].get(name), results["intervals"][model].get(name)) for model in models)]
-        for name in names
+def width(model: str, cells: Sequence[str]) -> int:
+    """Characters that a column takes."""
+    return max(map(len, [model, *cells])) + 3
+
+
+def markdown(found: Mapping[str, Results]) -> str:
+    """A table in Markdown: a row for each figure that is no point of a curve, a column for each model."""
+    names = dict.fromkeys(name for of in found.values() for name in of.figures if not POINT.search(name))
+    lines = [
+        ["figure", *(model.replace("|", r"\|") for model in found)],
+        ["---", *("---:" for _ in found)],
+        *([name, *(cell(of, name) for of in found.values())] for name in names),
     ]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def cell(value: float | None, interval: Sequence[float | None] | None) -> str:
-    """`1.23 [1.10, 1.35]`; a dash where there is no value."""
-    if value is None or not math.isfinite(value):
-        return "-"
-    if interval is None or None in interval or not all(map(math.isfinite, interval)):  # type: ignore[arg-type]
-        return f"{value:.3g}"
-    return f"{value:.3g} [{interval[0]:.3g}, {interval[1]:.3g}]"
+def long_table(found: Mapping[str, Results]) -> str:
+    """All figures, points of curves too, as CSV: a line for each model and figure, an empty cell for no number."""
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(["model", "figure", "value", "low", "high", "clips"])
+    for model, of in found.items():
+        for name, mean in of.figures.items():
+            lines.writerow(finite([model, name, mean, *of.intervals.get(name, (None, None)), of.counts.get(name)]))
+    return text.getvalue()
 
 
-def markdown(rows: Sequence[Sequence[str]], models: Sequence[str]) -> str:
-    """A table in Markdown."""
-    lines = [["figure", *models], ["---", *("---:" for _ in models)], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+def cell(of: Results, name: str) -> str:
+    """`1.23 [1.10, 1.35]`; without brackets where there is no interval."""
+    low, high = of.intervals.get(name, (math.nan, math.nan))
+    known = math.isfinite(of.figures.get(name, math.nan)) and math.isfinite(low) and math.isfinite(high)
+    return f"{value(of, name)} [{digits(low)}, {digits(high)}]" if known else value(of, name)
+
+
+def value(of: Results, name: str) -> str:
+    """`1.23`; a dash where no excerpt has the figure, and NaN where some diverged."""
+    mean = of.figures.get(name, math.nan)
+    if math.isfinite(mean):
+        return digits(mean)
+    return "NaN" if of.counts.get(name) else "-"
+
+
+def digits(number: float) -> str:
+    """A finite number: three digits, and more before the point."""
+    return f"{number:,.0f}" if 999.5 <= abs(number) < 1e6 else f"{number:.3g}"
 
 
 def finite(value: Any) -> Any:

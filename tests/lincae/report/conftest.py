@@ -115,6 +115,18 @@ def write_sounds(folder: Path, models=("lin-cae", "baseline"), seconds: float = 
     (folder / "latents.json").write_text(json.dumps(latents))
 
 
+@pytest.fixture(name="made_up")
+def make_made_up():
+    """A function that makes random figures of some names."""
+    return made_up
+
+
+@pytest.fixture(name="protocol")
+def make_protocol():
+    """A function that makes settings as in `results.json`."""
+    return protocol
+
+
 @pytest.fixture
 def sounds():
     """A function that writes sounds and latents of made-up stems under models into a folder."""
