@@ -136,8 +136,8 @@ class CorpusIndex:
         if len(bad) > max(1, self.max_bad * self.found):
             raise ValueError(
                 f"{self.where}: {len(bad)} of {self.found} files are broken: {listed(bad)}. Replace or delete them, "
-                f"write them on a quarantine list with `lincae data check {self.corpus.path}`, or tolerate more with "
-                "--data.max_bad"
+                f"write them on a quarantine list with `lincae data check {self.corpus.path}`, or tolerate more "
+                "in training with --data.max_bad"
             )
 
 

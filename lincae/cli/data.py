@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import argparse
 import io
-import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from datamodules.rejection import QUARANTINE
 from datamodules.shards import SAMPLE_RATE
+from lincae.cli.command_line import INTERRUPTED, number, refusals
 from lincae.cli.data_check import run_check
 from lincae.cli.data_prepare import RESUMABLE, run_prepare
 from lincae.cli.sources import sources
-
-INTERRUPTED = 130  # as shells report SIGINT
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -25,9 +23,8 @@ def main(arguments: Sequence[str]) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may be of any encoding
     try:
-        good = options.run(sources(options.source, options.recipe, options.root), options)
-    except (ValueError, OSError, RuntimeError) as error:
-        raise SystemExit(f"error: {error}") from error
+        with refusals():
+            good = options.run(sources(options.source, options.recipe, options.root), options)
     except KeyboardInterrupt:
         print(f"stopped. {options.interrupted}", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
@@ -45,14 +42,15 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="decode everything, print what there is, list broken files",
         description="Decode every file to its end, or compare every shard with its hashes. Print a table for each "
         "corpus, and put broken files on its quarantine list, which training and `prepare` read. The exit status is 1 "
-        "if nothing can be used, or more is broken than --max-bad.",
+        "if nothing can be used, or more is broken than --max-bad, and 2 if it cannot be checked.",
     )
     prepare = commands.add_parser(
         "prepare",
         allow_abbrev=False,
         help="turn any audio into shards",
         description="Decode every file once, to mono 16-bit shards at 44.1 kHz in DIR/<name of its folder>. Run the "
-        "same command again to continue what was interrupted. The exit status is 1 if more is broken than --max-bad.",
+        "same command again to continue what was interrupted. The exit status is 1 if more is broken than --max-bad, "
+        "and 2 if it cannot be prepared.",
     )
     check.set_defaults(run=run_check, interrupted="What was not finished has to be checked again")
     prepare.set_defaults(run=run_prepare, interrupted=RESUMABLE)
@@ -128,22 +126,6 @@ def add_common(command: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="share of files that may be broken, 0 to 1; one file always may (default: %(default)s)",
     )
-
-
-def number(kind: Callable[[str], float], least: float, most: float = math.inf) -> Callable[[str], float]:
-    """Reads a number within limits."""
-
-    def read(text: str) -> float:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = math.nan
-        if not least <= value <= most:
-            limits = f"from {least} to {most}" if most < math.inf else f"of {least} or more"
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number {limits}")
-        return value
-
-    return read
 
 
 def part(text: str) -> tuple[int, int]:

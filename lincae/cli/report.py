@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from lincae.cli.command_line import refusals
 from lincae.report.page import write_report
 
 
@@ -17,8 +18,5 @@ def main(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder of the page")
     options = parser.parse_args(arguments)
-    try:
-        page = write_report(options.results, options.output)
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"error: {error}") from error
-    print(page)
+    with refusals():
+        print(write_report(options.results, options.output))

@@ -17,6 +17,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
 from lincae.checkpoint_io import AtomicCheckpointIO
+from lincae.cli.command_line import refuse
 from lincae.cli.configs import ConfigFile
 from lincae.module import ImplicitLinearity
 
@@ -77,7 +78,7 @@ class TrainingCLI(LightningCLI):
         if config.get("ckpt_path") == "last":
             last = run_folder(config) / "checkpoints" / "last.ckpt"
             if not last.is_file():
-                raise SystemExit(f"error: --ckpt_path last: there is no {last}; is trainer.default_root_dir right?")
+                refuse(f"--ckpt_path last: there is no {last}; is trainer.default_root_dir right?")
             config.ckpt_path = str(last)
 
     def before_instantiate_classes(self) -> None:
@@ -115,8 +116,8 @@ def refuse_used_folder(config: Any) -> None:
     """Stop before a new run would mix its files with those of an earlier one."""
     last = run_folder(config) / "checkpoints" / "last.ckpt"
     if last.is_file() and config.get("ckpt_path") is None:
-        raise SystemExit(
-            f"error: {last.parent} already holds a run. Continue it with --ckpt_path last, or give the new one a "
+        refuse(
+            f"{last.parent} already holds a run. Continue it with --ckpt_path last, or give the new one a "
             "folder of its own with --trainer.default_root_dir"
         )
 

@@ -39,15 +39,10 @@ def lincae_data(capsys):
         try:
             main(["data", *map(str, arguments)])
         except SystemExit as end:
-            if isinstance(end.code, str):  # as the interpreter does
-                status, message = 1, end.code + "\n"
-            else:
-                status, message = end.code, ""
-        else:
-            message = ""
+            status = end.code
         out, err = capsys.readouterr()
         assert "Traceback" not in err
-        return SimpleNamespace(status=status, out=out, err=err + message)
+        return SimpleNamespace(status=status, out=out, err=err)
 
     return run
 
@@ -158,7 +153,7 @@ def test_check_puts_the_list_elsewhere(lincae_data, broken, tmp_path):
         ["[bold]\n'.wav", "a.wav", "b/c.flac", "half.wav", "日本.wav"]
     )
     done = lincae_data("check", broken, broken.parent, "--quarantine", elsewhere)
-    assert done.status == 1
+    assert done.status == 2
     assert "error: --quarantine is the list of one corpus, these are 2: check one at a time" in done.err
 
 
@@ -171,7 +166,7 @@ def test_check_of_a_place_that_cannot_be_written_says_so_before_it_decodes(
     monkeypatch.setattr(data_check.os, "access", lambda path, mode: os.path.isdir(path) and path != str(broken))
     monkeypatch.setattr(checking, "true_header", lambda *_: os._exit(1))
     done = lincae_data("check", broken, *more)
-    assert done.status == 1
+    assert done.status == 2
     assert f"{message}" in done.err
     assert "name the list of broken files with --quarantine FILE" in done.err
 
@@ -208,7 +203,7 @@ def test_check_of_shards(lincae_data, music, tmp_path, object_store):
     (shards / QUARANTINE).unlink()
     object_store.upload(shards, url)
     done = lincae_data("check", url)
-    assert done.status == 1
+    assert done.status == 2
     assert f"{url} cannot be written to: name the list" in done.err
     done = lincae_data("check", url, "--quarantine", tmp_path / "list.tsv")
     assert done.status == 0
@@ -221,7 +216,7 @@ def test_check_names_the_file_at_which_its_decoder_dies(lincae_data, music, monk
         checking, "mono_blocks", lambda name, *rest: os._exit(7) if "c.flac" in name else real(name, *rest)
     )
     done = lincae_data("check", music)
-    assert done.status == 1
+    assert done.status == 2
     assert "error: the process that worked on b/c.flac died with exit status 7. Put this file aside" in done.err
 
 
@@ -269,7 +264,7 @@ def test_prepare_in_parts(lincae_data, music, tmp_path):
     assert "  part 2/2 is finished: 1 of 2 shards are ready. Prepare the other parts to use them" in done.out
     assert not (tmp_path / "out/music/manifest.jsonl").exists()
     done = lincae_data("check", tmp_path / "out/music")
-    assert done.status == 1
+    assert done.status == 2
     assert "it is unfinished: run the same `lincae data prepare` again" in done.err
     done = lincae_data(*command, "1/2")
     assert "  finished. To" in done.out
@@ -283,7 +278,7 @@ def test_errors_of_prepare_say_that_it_can_go_on(lincae_data, music, tmp_path, m
     with monkeypatch.context() as patch:
         patch.setattr(preparation, "append", full)
         done = lincae_data("prepare", music, "-o", tmp_path / "out")
-    assert done.status == 1
+    assert done.status == 2
     assert f"error: [Errno 28] No space left on device: '{tmp_path / 'out/music/00000.pcm'}'" in done.err
     assert "Finished tracks are kept: run the same command again" in done.err
     assert lincae_data("prepare", music, "-o", tmp_path / "out").status == 0
@@ -395,7 +390,7 @@ def test_wrong_sources_are_errors(lincae_data, music, tmp_path, arguments, messa
     (music / "weight.yaml").write_text("data: {init_args: {train: {x: {path: a, wait: 3}}}}")
     places = {"music": music, "out": tmp_path / "out"}
     done = lincae_data(*(argument.format(**places) for argument in arguments))
-    assert done.status == 1
+    assert done.status == 2
     assert done.err.startswith("error: ")
     assert message.format(**places) in done.err
     assert not done.out

@@ -84,7 +84,8 @@ def test_a_second_run_does_not_touch_the_first(fit, music, tmp_path):
     fit(*arguments)
     before = (tmp_path / "checkpoints" / "last.ckpt").read_bytes()
     done = fit(*arguments, check=False)
-    assert done.returncode != 0
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: ")
     assert "already holds a run" in done.stderr
     assert (tmp_path / "checkpoints" / "last.ckpt").read_bytes() == before
 

@@ -1,0 +1,47 @@
+"""What all commands share: numbers within limits, and how they refuse what they are given."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+REFUSED = 2  # as argparse ends for options that it does not know
+INTERRUPTED = 130  # as shells report SIGINT
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Errors that a message explains end the command by `refuse`; others are mistakes in the code, and show where."""
+    try:
+        yield
+    except (ValueError, OSError, RuntimeError, ModuleNotFoundError) as error:
+        refuse(str(error), error)
+
+
+def refuse(reason: str, cause: Exception | None = None) -> NoReturn:
+    """Ends the command with one line `error: REASON` on standard error, and exit status 2."""
+    message = f"error: {' '.join(reason.split())}"
+    print(message, file=sys.stderr)
+    end = SystemExit(message)  # for whoever catches it
+    end.code = REFUSED
+    raise end from cause
+
+
+def number(kind: Callable[[str], float], least: float, most: float = math.inf) -> Callable[[str], float]:
+    """Reads a number within limits."""
+
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            limits = f"from {least} to {most}" if most < math.inf else f"of {least} or more"
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number {limits}")
+        return value
+
+    return read
