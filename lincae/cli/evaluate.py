@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import math
 import platform
+import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from multiprocessing import get_context
@@ -23,11 +25,14 @@ from datamodules.processes import leave_with_parent
 from datamodules.reader import CropReader
 from datamodules.rejection import BadAudioError
 from lincae.autoencoders.protocol import LatentAutoencoder
+from lincae.cli.command_line import INTERRUPTED, number, refusals
+from lincae.cli.embeddings import load_embeddings
 from lincae.cli.journal import Journal
-from lincae.cli.models import NamedModel, load_model
+from lincae.cli.models import NamedModel, load_model, weights_hash
+from lincae.cli.preconditions import check_model, check_output
 from lincae.cli.protocols import PROTOCOLS, Measured, corpus_of
 from lincae.evaluation import NOISE_SEED, DecodedClips
-from lincae.metrics import CURVE_GAINS, HEADLINE_GAINS
+from lincae.metrics import CURVE_GAINS, HEADLINE_GAINS, Embedding
 from lincae.report.latents import write_latents
 from lincae.report.neighbours import METHODS, require
 from lincae.report.page import write_report
@@ -54,9 +59,11 @@ def main(arguments: Sequence[str]) -> None:
     """Evaluate models, one after the other, and write what was found."""
     options = parse(arguments)
     try:
-        evaluate(options)
-    except (ValueError, OSError, RuntimeError, ModuleNotFoundError) as error:
-        raise SystemExit(f"error: {error}") from error
+        with refusals():
+            evaluate(options)
+    except KeyboardInterrupt:
+        print("stopped. Finished batches are kept: run the same command again to continue", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -73,14 +80,27 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--protocol", choices=PROTOCOLS, required=True, help="clips: any audio; stems: <track>/<stem>.wav"
     )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder of the results")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of an excerpt (default: %(default)s)")
-    parser.add_argument("--excerpts", type=int, metavar="N", help="most excerpts of a track (default: all)")
-    parser.add_argument("--batch-size", type=int, default=4, help="excerpts at a time (default: %(default)s)")
     parser.add_argument(
-        "--gains", type=float, nargs="+", default=HEADLINE_GAINS, help="whose mean is homogeneity's figure"
+        "--seconds", type=number(float, 1e-3, 3600), default=10.0, help="of an excerpt (default: %(default)s)"
     )
-    parser.add_argument("--curve", type=float, nargs="+", default=SIGNED_CURVE, help="gains of homogeneity's curve")
-    parser.add_argument("--sample-rate", type=int, default=44_100, help="of controls, Hz (default: %(default)s)")
+    parser.add_argument("--excerpts", type=number(int, 1), metavar="N", help="most excerpts of a track (default: all)")
+    parser.add_argument(
+        "--batch-size", type=number(int, 1), default=4, help="excerpts at a time (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--gains", type=gain, nargs="+", default=HEADLINE_GAINS, help="whose mean is homogeneity's figure"
+    )
+    parser.add_argument("--curve", type=gain, nargs="+", default=SIGNED_CURVE, help="gains of homogeneity's curve")
+    parser.add_argument(
+        "--embedding",
+        nargs="+",
+        default=["logmel"],
+        metavar="EMBEDDING",
+        help="spaces of KAD and FAD: logmel, clap:FOLDER, or a class path; NAME=EMBEDDING names it (default: logmel)",
+    )
+    parser.add_argument(
+        "--sample-rate", type=number(int, 1), default=44_100, help="of controls, Hz (default: %(default)s)"
+    )
     parser.add_argument(
         "--maps",
         nargs="+",
@@ -89,33 +109,60 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="also place the first excerpt's latent frames on a map; needs scikit-learn or umap-learn",
     )
     parser.add_argument(
-        "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="(default: %(default)s)"
+        "--device", type=device, default="cuda" if torch.cuda.is_available() else "cpu", help="(default: %(default)s)"
     )
     parser.add_argument(
         "--processes",
-        type=int,
+        type=number(int, 1),
         metavar="N",
         help="models at a time (default: as many as torch has threads; 1 on a GPU)",
     )
     return parser.parse_args(arguments)
 
 
+def gain(text: str) -> float:
+    """Reads a gain, other than 0 and of two decimals at most, for figures are named by it."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value == 0 or value != round(value, 2):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no gain: give a number of at most two decimals, and not 0, where nothing can be compared"
+        )
+    return value
+
+
+def device(text: str) -> str:
+    """A device that can be used."""
+    try:
+        torch.empty(0, device=text)
+    except (RuntimeError, AssertionError) as error:  # the latter from builds without CUDA
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be used here: {str(error).splitlines()[0]}") from error
+    return text
+
+
 def evaluate(options: argparse.Namespace) -> None:
     """Measures each model, going on where an earlier call was stopped."""
+    check_output(options.output)
     require(options.maps)
     models = [load_model(source, options.sample_rate) for source in options.models]
     names = [model.name for model in models]
     if len(set(names)) < len(names):
         raise ValueError(f"models {names} have the same name: give them others with NAME=MODEL")
+    for model in models:
+        check_model(model)
+    embeddings = load_embeddings(options.embedding)
+    settings = protocol_of(options, embeddings)
     processes = options.processes or (torch.get_num_threads() if options.device == "cpu" else 1)
     if processes > 1 and len(models) > 1:
         fill_journals(options, processes)
     found, examples = {}, {}
     for model in models:
-        found[model.name], example = measure_model(model, options)
+        found[model.name], example = measure_model(model, options, embeddings, settings)
         if example is not None:
             examples[model.name] = example
-    write_results(options.output, found, protocol_of(options))
+    write_results(options.output, found, settings)
     heard = {model.name: model.model for model in models if model.name in examples}
     if heard:
         excerpt, start = found[models[0].name].excerpts[0]
@@ -149,10 +196,12 @@ def begin_process(threads: int) -> None:
 
 def fill_journal(options: argparse.Namespace, place: int) -> None:
     """Measures one of the models, in a process of its own."""
-    measure_model(load_model(options.models[place], options.sample_rate), options, place)
+    embeddings = load_embeddings(options.embedding)
+    model = load_model(options.models[place], options.sample_rate)
+    measure_model(model, options, embeddings, protocol_of(options, embeddings), place)
 
 
-def protocol_of(options: argparse.Namespace) -> dict[str, Any]:
+def protocol_of(options: argparse.Namespace, embeddings: Sequence[Embedding]) -> dict[str, Any]:
     """All that figures depend on besides the model."""
     return {
         "protocol": options.protocol,
@@ -162,6 +211,7 @@ def protocol_of(options: argparse.Namespace) -> dict[str, Any]:
         "batch_size": options.batch_size,
         "gains": list(options.gains),
         "curve": sorted({*options.curve, *options.gains}),
+        "embeddings": {embedding.name: weights_hash(embedding) for embedding in embeddings},
         "noise_seed": NOISE_SEED,
         "device": options.device,
         "versions": {
@@ -174,12 +224,20 @@ def protocol_of(options: argparse.Namespace) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def measure_model(named: NamedModel, options: argparse.Namespace, place: int = 0) -> tuple[Results, Example | None]:
+def measure_model(
+    named: NamedModel,
+    options: argparse.Namespace,
+    embeddings: Sequence[Embedding],
+    settings: Mapping[str, Any],
+    place: int = 0,
+) -> tuple[Results, Example | None]:
     """All figures of one model.
 
     Args:
         named: the model.
         options: of the command line.
+        embeddings: in whose spaces sets are compared.
+        settings: see `protocol_of`.
         place: line of the progress bar.
 
     Returns:
@@ -194,8 +252,7 @@ def measure_model(named: NamedModel, options: argparse.Namespace, place: int = 0
     stems, tracks = protocol.tracks(index)
     excerpts = cut(tracks, model.sample_rate, round(options.seconds * model.sample_rate), samples, options.excerpts)
 
-    settings = protocol_of(options)
-    measured = protocol.measured(settings["gains"], settings["curve"], model.sample_rate)
+    measured = protocol.measured(settings["gains"], settings["curve"], model.sample_rate, embeddings)
     for each in measured:
         each.figures.metrics = [m.to(options.device) for m in each.figures.make_metrics(len(excerpts), stems)]
     tables = [table for each in measured for table in each.figures.metrics]

@@ -10,13 +10,14 @@ from typing import Any
 import torch
 
 from lincae.metrics import ClipTable
+from lincae.report.results import write
 
 
 class Journal:
     """Rows of tables, a line for each batch.
 
     Args:
-        file: where it lies; made if missing.
+        file: where it lies; made with the first batch.
         identity: what the rows depend on: model, protocol, excerpts.
 
     Raises:
@@ -24,17 +25,14 @@ class Journal:
     """
 
     def __init__(self, file: Path, identity: Mapping[str, Any]) -> None:
-        self.file, first = file, json.dumps(identity, sort_keys=True)
+        self.file, self._first = file, json.dumps(identity, sort_keys=True)
         self._lines: list[str] = []
         if file.exists():
-            lines = file.read_text().split("\n")
-            if lines[0] != first:
-                raise ValueError(f"{file} is of another model, protocol or data: give another -o, or remove it")
-            self._lines = lines[1:-1]  # behind the last line break there may be half a line
-            file.write_text("\n".join([first, *self._lines, ""]))
-        else:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(first + "\n")
+            first, *lines = file.read_text().split("\n")
+            if first != self._first:
+                raise ValueError(f"{file} is of {other_than(first, self._first)}: give another -o, or remove it")
+            self._lines = lines[:-1]  # behind the last line break there may be half a line
+            write(file, "\n".join([first, *self._lines, ""]))
 
     def __len__(self) -> int:
         """Finished batches."""
@@ -56,5 +54,27 @@ class Journal:
         rows = [
             [[index, table.total[index].tolist(), table.seen[index].tolist()] for index in batch] for table in tables
         ]
+        if not self.file.exists():
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            write(self.file, self._first + "\n")
         with self.file.open("a") as stream:
             stream.write(json.dumps({"rows": rows, "unreadable": list(unreadable)}) + "\n")
+
+
+def other_than(first: str, wanted: str) -> str:
+    """What a journal's first line says, if it is not the one that is wanted."""
+    try:
+        return f"an evaluation with other {', '.join(differences(json.loads(first), json.loads(wanted)))}"
+    except json.JSONDecodeError:
+        return "something else"
+
+
+def differences(one: Any, other: Any, place: str = "") -> list[str]:
+    """Where two trees of mappings differ, as `settings.gains`."""
+    if not (isinstance(one, dict) and isinstance(other, dict)):
+        return [] if one == other else [place]
+    return [
+        found
+        for key in [*one, *(other.keys() - one.keys())]
+        for found in differences(one.get(key), other.get(key), f"{place}.{key}" if place else str(key))
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -17,8 +18,10 @@ from callbacks import (
 )
 from datamodules.corpus import Corpus
 from datamodules.index import AudioFile, CorpusIndex
+from datamodules.shards import is_prepared
 from datamodules.validation import stems_of_tracks
 from lincae.autoencoders.origin import DecoderCentered, LatentCentered
+from lincae.metrics import Embedding
 
 
 class Measured(NamedTuple):
@@ -40,13 +43,15 @@ class Protocol(NamedTuple):
 
     Attributes:
         patterns: of the audio files below the folder of the data.
+        layout: what these are, and what to do where there are none.
         tracks: index -> names of the stems, and name and files of each clip or track.
-        measured: headline gains, gains of the curve, sample rate -> figures in their order.
+        measured: headline gains, gains of the curve, sample rate, embeddings -> figures in their order.
     """
 
     patterns: list[str]
+    layout: str
     tracks: Callable[[CorpusIndex], tuple[list[str], list[tuple[str, Sequence[AudioFile]]]]]
-    measured: Callable[[Sequence[float], Sequence[float], int], list[Measured]]
+    measured: Callable[[Sequence[float], Sequence[float], int, Sequence[Embedding]], list[Measured]]
 
 
 def clips(index: CorpusIndex) -> tuple[list[str], list[tuple[str, Sequence[AudioFile]]]]:
@@ -71,11 +76,13 @@ def as_it_is(autoencoder: Any) -> Any:
     return autoencoder
 
 
-def measure_clips(headline: Sequence[float], curve: Sequence[float], sample_rate: int) -> list[Measured]:
+def measure_clips(
+    headline: Sequence[float], curve: Sequence[float], sample_rate: int, embeddings: Sequence[Embedding]
+) -> list[Measured]:
     """Reconstruction, homogeneity, pairwise mixes."""
     raw = [
         ReconstructionFigures(),
-        EmbeddingFigures(sample_rate=sample_rate),
+        *(EmbeddingFigures(embedding, sample_rate) for embedding in embeddings),
         HomogeneityFigures(list(headline), list(curve)),
         MixingFigures(),
     ]
@@ -85,22 +92,31 @@ def measure_clips(headline: Sequence[float], curve: Sequence[float], sample_rate
     ]
 
 
-def measure_stems(headline: Sequence[float], curve: Sequence[float], sample_rate: int) -> list[Measured]:
+def measure_stems(
+    headline: Sequence[float], curve: Sequence[float], sample_rate: int, embeddings: Sequence[Embedding]
+) -> list[Measured]:
     """The same of the mixes, and additivity, separation and removal of their stems."""
     raw = [AdditivityFigures(curve=True), SeparationFigures(by_sum=True), RemovalFigures()]
     return [
-        *measure_clips(headline, curve, sample_rate),
+        *measure_clips(headline, curve, sample_rate, embeddings),
         *(Measured(figures, as_it_is, "") for figures in raw),
         *centred(lambda: [AdditivityFigures(), SeparationFigures(by_sum=True)]),
     ]
 
 
 PROTOCOLS = {
-    "clips": Protocol(["**/*"], clips, measure_clips),
-    "stems": Protocol(["**/*/*"], stems, measure_stems),
+    "clips": Protocol(["**/*"], "audio: correct it", clips, measure_clips),
+    "stems": Protocol(["**/*/*"], "<track>/<stem>.wav: correct it, or give --protocol clips", stems, measure_stems),
 }
 
 
 def corpus_of(folder: str, protocol: Protocol) -> Corpus:
-    """The data of an evaluation."""
-    return Corpus(folder, patterns=protocol.patterns)
+    """The data of an evaluation.
+
+    Raises:
+        ValueError: if the folder has no such audio.
+    """
+    corpus = Corpus(folder, patterns=protocol.patterns)
+    if os.path.isdir(corpus.path) and not is_prepared(corpus) and not corpus.audio_paths():
+        raise ValueError(f"--data {folder} holds no {protocol.layout}")
+    return corpus

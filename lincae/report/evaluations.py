@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from lincae.report.results import Results
 
 PER_MODEL = ("intervals", "counts", "clips", "excerpts", "unreadable", "sha256", "sample_rate", "samples")
-SETTINGS = ("protocol", "data", "seconds", "gains", "curve", "noise_seed", "versions")
+SETTINGS = ("protocol", "data", "seconds", "gains", "curve", "embeddings", "noise_seed", "versions")
 
 INCIDENTAL = ("device", "versions")
 """Settings that may differ between figures that are compared."""

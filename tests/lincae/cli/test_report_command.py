@@ -11,7 +11,7 @@ def results(tmp_path, capsys):
     """The smallest evaluation."""
     settings = {"protocol": "clips", "data": "music", "seconds": 1.0, "gains": [0.5], "curve": [0.5], "noise_seed": 0}
     found = {"model": Results("0" * 64, 16_000, 16_000, {"reconstruction/mss": 1.25})}
-    write_results(tmp_path / "a", found, {**settings, "versions": {"lincae": "0.1.0"}})
+    write_results(tmp_path / "a", found, {**settings, "embeddings": {}, "versions": {"lincae": "0.1.0"}})
     capsys.readouterr()
     return tmp_path / "a" / "results.json"
 

@@ -93,6 +93,7 @@ def protocol(kind: str = "clips", **settings) -> dict:
         "batch_size": 4,
         "gains": GAINS,
         "curve": CURVE,
+        "embeddings": {"logmel": "e" * 64},
         "noise_seed": 1,
         "device": "cpu",
         "versions": {"lincae": "0.1.0", "torch": "2.11.0"},
