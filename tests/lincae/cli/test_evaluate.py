@@ -153,7 +153,7 @@ def test_several_models_at_a_time_give_the_same_results(tracks, tmp_path):
 def test_an_error_in_one_of_several_processes_is_told(tracks, tmp_path):
     (tmp_path / "journal").mkdir()
     (tmp_path / "journal" / "saturating.jsonl").write_text("{}\n")
-    with pytest.raises(SystemExit, match=r"saturating\.jsonl is of another model"):
+    with pytest.raises(SystemExit, match=r"saturating\.jsonl is of an evaluation with other"):
         run(tracks, tmp_path, "orthogonal", "saturating", more=["--processes", "2"])
 
 
