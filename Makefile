@@ -10,6 +10,7 @@ test: lint
 	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-slow: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[pictures]"
 	$(BIN)/python -m pytest -m slow
 
 lint: .venv/installed
