@@ -1,0 +1,163 @@
+"""Encoding and decoding at reference size, beside the authors' package.
+
+    python benchmarks/inference.py                            10 s of audio, each way three times, in turn
+    python benchmarks/inference.py --seconds 2 --compile      compiled ways beside the others
+
+All ways have the same random weights, hear the same noise and decode under the same draws; `linear-cae` is the authors'
+package (pip install --no-deps linear-cae==0.1.4). Prints a table and, as its last line, JSON: seconds (minimum and
+median over runs), how many times as fast as the authors' package, and the SNR of decodes against float32's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from linear_cae import Autoencoder as Authors
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from lincae import Autoencoder
+from lincae.autoencoders.consistency import ConsistencyAutoencoder
+from lincae.metrics.ratios import signal_to_noise
+from lincae.published import write_published
+
+AUTHORS, PLAIN = "linear-cae, float32", "float32"
+PARTS = ("frontend", "generator", "diffusion")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of audio")
+    parser.add_argument("--runs", type=int, default=3, help="timed runs, after one of warming up")
+    parser.add_argument("--compile", action="store_true", help="also measure compiled networks")
+    options = parser.parse_args()
+
+    ways = ways_of(options)
+    times, sounds = measure(ways, options)
+    rows = {name: summary(times[name], times[AUTHORS]) for name in ways}
+    for name, row in rows.items():
+        row["snr"] = float(signal_to_noise(sounds[name], sounds[PLAIN])[0]) if name != PLAIN else None
+    show(rows, f"{options.seconds:g} s of audio, {machine(options.device)}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    results = {**vars(options), "torch": torch.__version__, "machine": machine(options.device), "peak_gib": peak}
+    print(json.dumps({**results, "ways": rows}))
+
+
+def ways_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Name -> model with the authors' `encode(audio)` and `decode(latents)`."""
+    torch.manual_seed(0)
+    network = awake(ConsistencyAutoencoder())
+    ways: dict[str, Any] = {AUTHORS: authors(network), PLAIN: ours(network)}
+    ways["bf16"] = ours(network, torch.bfloat16)
+    if options.compile:
+        ways["float32, compiled"] = ours(network, compiled=True)
+        ways["bf16, compiled"] = ours(network, torch.bfloat16, compiled=True)
+    return {name: model.to(options.device) for name, model in ways.items()}
+
+
+def awake(network: ConsistencyAutoencoder) -> ConsistencyAutoencoder:
+    """The network with random numbers where it starts at zero, so that no path is dead."""
+    for parameter in network.parameters():
+        if not parameter.any():
+            nn.init.normal_(parameter, std=0.02)
+    return network
+
+
+def authors(network: ConsistencyAutoencoder) -> nn.Module:
+    """The authors' classes with these weights."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder, "weights")
+        write_published(network, place)
+        settings = {part: yaml.safe_load((place / f"{part}_kwargs_last.yaml").read_text()) for part in PARTS}
+        model = Authors(**settings)
+        model.load_state_dict(torch.load(place / "autoencoder_inference_model_last.pth"))
+    return model.eval()
+
+
+def ours(network: ConsistencyAutoencoder, dtype: torch.dtype = torch.float32, compiled: bool = False) -> Autoencoder:
+    """This project's with these weights."""
+    copy = ConsistencyAutoencoder()
+    copy.load_state_dict(network.state_dict())
+    if compiled:
+        for each in copy.networks():
+            each.compile()
+    return Autoencoder(copy, dtype=dtype)
+
+
+@torch.inference_mode()
+def measure(
+    ways: dict[str, Any], options: argparse.Namespace
+) -> tuple[dict[str, dict[str, list[float]]], dict[str, Tensor]]:
+    """Seconds of encoding and decoding of each way, one entry a run; and what was decoded."""
+    audio = 0.1 * torch.randn(1, round(options.seconds * ways[PLAIN].sample_rate), device=options.device)
+    times: dict[str, dict[str, list[float]]] = {name: {"encode": [], "decode": []} for name in ways}
+    sounds: dict[str, Tensor] = {}
+    for run in range(options.runs + 1):
+        for name, model in ways.items():  # in turn, so that all meet the same other work on the machine
+            latents, encoding = timed(lambda model=model: model.encode(audio), options.device)
+            torch.manual_seed(0)
+            sounds[name], decoding = timed(lambda model=model, z=latents: model.decode(z), options.device)
+            if run:
+                times[name]["encode"].append(encoding)
+                times[name]["decode"].append(decoding)
+    return times, sounds
+
+
+def timed(work: Callable[[], Tensor], device: str) -> tuple[Tensor, float]:
+    """What some work gives, and how many seconds it takes."""
+    begin = now(device)
+    result = work()
+    return result, now(device) - begin
+
+
+def now(device: str) -> float:
+    """The clock, once the device has done its work."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def summary(times: dict[str, list[float]], beside: dict[str, list[float]]) -> dict[str, Any]:
+    """Minimum and median of each task, and how many times as fast it is as another way, by the minima."""
+    return {
+        task: {"min": min(seconds), "median": statistics.median(seconds), "ratio": min(beside[task]) / min(seconds)}
+        for task, seconds in times.items()
+    }
+
+
+def show(rows: dict[str, dict[str, Any]], title: str) -> None:
+    """The table."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("way")
+    for task in ("encode", "decode"):
+        for column in (f"{task}, min, s", "median, s", "times as fast"):
+            table.add_column(column, justify="right")
+    table.add_column("SNR against float32, dB", justify="right")
+    for name, row in rows.items():
+        cells = [f"{row[task][key]:.3f}" for task in ("encode", "decode") for key in ("min", "median", "ratio")]
+        table.add_row(name, *cells, "-" if row["snr"] is None else f"{row['snr']:.1f}")
+    Console(width=130).print(table)
+
+
+def machine(device: str) -> str:
+    """What computes."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
+
+
+if __name__ == "__main__":
+    main()
