@@ -10,9 +10,7 @@ def test_the_example_mixes_two_clips_in_the_latent_space(fit, music, tmp_path):
     fit(f"--data.train={music}", "--trainer.max_steps=2")
     source = re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL).group(1)
     names: dict = {}
-    exec(source.replace("runs/demo/lin-cae/", f"{tmp_path}/"), names)
-    model, sound = names["model"], names["sound"]
-    assert names["mix"].shape == names["z"][:1].shape
-    assert sound.shape[0] == 1
-    assert abs(sound.shape[1] - model.sample_rate) < 1024  # whole latents: a little more or less than a second
-    assert sound.isfinite().all()
+    exec(source.replace("runs/demo/lin-cae", str(tmp_path)), names)
+    assert names["z"].shape[0] == 2
+    assert names["sound"].shape == (1, names["model"].sample_rate)
+    assert names["sound"].isfinite().all()
