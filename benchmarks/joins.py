@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("model", help="what lincae.Autoencoder.from_pretrained takes")
     parser.add_argument("--data", type=Path, help="folder of audio; default: synthetic music")
     parser.add_argument("--files", type=int, default=8)
-    parser.add_argument("--seconds", type=float, default=40.0, help="of each file")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each file")
     parser.add_argument("--chunk-seconds", type=float, default=5.0)
     parser.add_argument("--overlap", type=float, default=0.25, help="share of a chunk")
     options = parser.parse_args()
@@ -61,7 +61,7 @@ def main() -> None:
         table.add_column(column, justify="left" if column == "mode" else "right")
     for mode, (count, *values) in found.items():
         table.add_row(mode, str(count), *(f"{value:.3f}" for value in values))
-    Console(width=120).print(table)
+    Console(width=140).print(table)
     print(json.dumps({**{k: str(v) for k, v in vars(options).items()}, "columns": columns, "figures": found}))
 
 
@@ -98,7 +98,8 @@ def compare(
         joins = [[(b + skip, e + skip) for b, e in joins_of(model, audio.shape[-1] - skip)] for skip, _ in decodes]
         for first, second in ((0, 1), (1, 0)):
             for begin, end in joins[first]:
-                if begin < later + chunk // 4 or any(b < end and begin < e for b, e in joins[second]):
+                at_an_end = begin < later + chunk // 4 or end > audio.shape[-1] - chunk // 4
+                if at_an_end or any(b < end and begin < e for b, e in joins[second]):
                     continue
                 for name, skip, sound in (("join", *decodes[first]), ("inside", *decodes[second]), ("whole", 0, whole)):
                     places[name].append(sound[0, begin - skip : end - skip])
