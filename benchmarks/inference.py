@@ -2,6 +2,7 @@
 
     python benchmarks/inference.py                            10 s of audio, each way three times, in turn
     python benchmarks/inference.py --seconds 2 --compile      compiled ways beside the others
+    python benchmarks/inference.py --seconds 1 --bf16         bf16 also on a CPU that has to emulate it
 
 All ways have the same random weights, hear the same noise and decode under the same draws; `linear-cae` is the authors'
 package (pip install --no-deps linear-cae==0.1.4). Prints a table and, as its last line, JSON: seconds (minimum and
@@ -43,7 +44,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="of audio")
     parser.add_argument("--runs", type=int, default=3, help="timed runs, after one of warming up")
     parser.add_argument("--compile", action="store_true", help="also measure compiled networks")
+    parser.add_argument(
+        "--bf16",
+        action=argparse.BooleanOptionalAction,
+        help="also measure bf16 (default: where there are instructions for it)",
+    )
     options = parser.parse_args()
+    if options.bf16 is None:
+        options.bf16 = options.device != "cpu" or torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "AVX2")
 
     ways = ways_of(options)
     times, sounds = measure(ways, options)
@@ -60,11 +68,12 @@ def ways_of(options: argparse.Namespace) -> dict[str, Any]:
     """Name -> model with the authors' `encode(audio)` and `decode(latents)`."""
     torch.manual_seed(0)
     network = awake(ConsistencyAutoencoder())
-    ways: dict[str, Any] = {AUTHORS: authors(network), PLAIN: ours(network)}
-    ways["bf16"] = ours(network, torch.bfloat16)
-    if options.compile:
-        ways["float32, compiled"] = ours(network, compiled=True)
-        ways["bf16, compiled"] = ours(network, torch.bfloat16, compiled=True)
+    ways: dict[str, Any] = {AUTHORS: authors(network)}
+    precisions = {PLAIN: torch.float32} | ({"bf16": torch.bfloat16} if options.bf16 else {})
+    for name, dtype in precisions.items():
+        ways[name] = ours(network, dtype)
+        if options.compile:
+            ways[f"{name}, compiled"] = ours(network, dtype, compiled=True)
     return {name: model.to(options.device) for name, model in ways.items()}
 
 
