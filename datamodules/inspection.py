@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -121,18 +121,30 @@ def mono_blocks(location: str, header: Header, sample_rate: int) -> Iterator[np.
     Raises:
         BadAudioError: as `decode_blocks` does.
     """
-    blocks = (mix_down(frames) for frames in decode_blocks(location, header))
-    if header.rate == sample_rate:
+    yield from resampled((mix_down(frames) for frames in decode_blocks(location, header)), header.rate, sample_rate)
+
+
+def resampled(blocks: Iterable[np.ndarray], rate: int, sample_rate: int, channels: int = 1) -> Iterator[np.ndarray]:
+    """Blocks (n,) or (n, channels) at another rate, float32; they equal the whole resampled at once.
+
+    Args:
+        blocks: n samples in all; a block may be empty, of those that are returned, too.
+        rate: of the blocks, Hz.
+        sample_rate: of the result, Hz, which is n * sample_rate // rate samples long.
+        channels: of the blocks.
+    """
+    if rate == sample_rate:
         yield from blocks
         return
-    stream = soxr.ResampleStream(header.rate, sample_rate, 1, dtype="float32", quality="HQ")
-    decoded = resampled = 0
+    stream = soxr.ResampleStream(rate, sample_rate, channels, dtype="float32", quality="HQ")
+    taken = given = 0
+    block = np.empty(0, np.float32)
     for block in blocks:
         audio = stream.resample_chunk(block)
-        decoded, resampled = decoded + len(block), resampled + len(audio)
+        taken, given = taken + len(block), given + len(audio)
         yield audio
-    rest = stream.resample_chunk(np.empty(0, np.float32), last=True)
-    yield rest[: decoded * sample_rate // header.rate - resampled]
+    rest = stream.resample_chunk(block[:0], last=True)
+    yield rest[: taken * sample_rate // rate - given]
 
 
 def mix_down(frames: np.ndarray, mono: np.ndarray | None = None) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 
@@ -22,8 +23,11 @@ def load_autoencoder(path: str | Path) -> Any:
         A module with the methods of `lincae.autoencoders.protocol.LatentAutoencoder`.
 
     Raises:
-        ValueError: if the checkpoint holds no configuration, which those made without the command line lack.
+        ValueError: if the file is no checkpoint, or a part of one, or it holds no configuration, which those made
+            without the command line lack.
     """
+    if not is_zipfile(path):  # torch's own errors are then of any kind, and do not name the file
+        raise ValueError(f"{path} is no checkpoint, or only a part of one")
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     if not checkpoint.get("config"):
         raise ValueError(f"{path} holds no configuration: it was not written by `lincae fit`")
