@@ -8,9 +8,14 @@ from collections.abc import Sequence
 
 COMMANDS = {
     "data": "lincae.cli.data",
+    "decode": "lincae.cli.decode",
     "demo": "lincae.cli.demo",
+    "encode": "lincae.cli.encode",
     "evaluate": "lincae.cli.evaluate",
+    "export": "lincae.cli.export",
+    "mix": "lincae.cli.mix",
     "report": "lincae.cli.report",
+    "separate": "lincae.cli.separate",
 }
 """Beside the trainer's own: fit, validate, test, predict."""
 
