@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from lincae.cli.file_jobs import replacing
@@ -53,7 +54,7 @@ def write_latents(place: Path, latents: Tensor, header: LatentHeader) -> None:
     """Writes latents (C, D, L), wholly or not at all; what is there is replaced."""
     metadata = {"format": FORMAT, **MODE, **{name: str(value) for name, value in asdict(header).items()}}
     with replacing(place) as partial:
-        save_file({"latents": latents.contiguous()}, partial, metadata)
+        partial.write_bytes(save({"latents": latents.contiguous()}, metadata))  # save_file hides it from other users
 
 
 def read_latent_header(path: Path) -> LatentHeader:
@@ -88,10 +89,11 @@ def parsed(name: str, text: str) -> Any:
     """A value of the metadata, which are text.
 
     Raises:
-        ValueError: if it is not of its type, or a number that is not above 0.
+        ValueError: if it is not of its type, a whole number below 1, or a factor that is infinite or 0.
     """
     value = get_type_hints(LatentHeader)[name](text)
-    if not isinstance(value, str) and not 0 < value < float("inf"):
+    good = {str: bool, int: lambda count: count > 0, float: lambda factor: math.isfinite(factor) and factor != 0}
+    if not good[type(value)](value):
         raise ValueError(f"{name} is {text}")
     return value
 

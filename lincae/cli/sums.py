@@ -122,9 +122,9 @@ def compare(estimate: Tensor, target: Tensor, sample_rate: int) -> Figures:
         count = math.ceil(samples / (EXCERPT * sample_rate))
         for p, t in zip(estimate.tensor_split(count, -1), target.tensor_split(count, -1), strict=True):
             active = is_active(t)
-            ratios.append(signal_to_noise(p[active], t[active]))
-            distances.append(multi_scale_spectral(p[active], t[active]))
-            levels.append(leakage_dbfs(p[~active]))
+            ratios.append(signal_to_noise(p, t)[active])
+            distances.append(multi_scale_spectral(p, t)[active])
+            levels.append(leakage_dbfs(p)[~active])
     return Figures(*(float(torch.cat([torch.zeros(0), *each]).mean()) for each in (ratios, distances, levels)))
 
 
