@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -146,7 +147,7 @@ def write_sound(place: Path, sound: Sound, sample_rate: int, rate: int) -> float
     container = wav_container(sound.frames * channels) if suffix == ".wav" else suffix[1:].upper()
     with (
         replacing(place) as partial,
-        soundfile.SoundFile(partial, "w", rate, channels, FORMATS[suffix], format=container) as file,
+        soundfile.SoundFile(os.fsencode(partial), "w", rate, channels, FORMATS[suffix], format=container) as file,
     ):
         for block in blocks():
             file.write(block if gain == 1 else gain * block)

@@ -52,9 +52,10 @@ def decode(options: argparse.Namespace) -> None:
         (path, target), header, model = jobs[number], headers[number], models[sources[number]].model
         model.scale_factor = header.scale_factor
         audio = decode_channels(model, read_latents(path), header.samples, options, advance)
-        original = options.rate == "original"
-        rate, samples = (header.original_rate, header.original_samples) if original else (model.sample_rate, None)
-        gain = write_sound(target, Sound(audio, samples or header.samples), model.sample_rate, rate)
+        rate, samples = model.sample_rate, header.samples
+        if options.rate == "original":
+            rate, samples = header.original_rate, header.original_samples
+        gain = write_sound(target, Sound(audio, samples), model.sample_rate, rate)
         if gain < 1:
             tqdm.write(scaled_down(target, gain))
 
@@ -84,6 +85,6 @@ def models_of(
         if (sha256, model.sample_rate) != (header.sha256, header.sample_rate):
             raise ValueError(
                 f"{job.source} holds latents of another model: their weights' hash is {header.sha256[:12]}, that of "
-                f"{source} is {sha256[:12]}. Give the model that encoded them with --model ({header.model} then)"
+                f"{source} is {sha256[:12]}. Give the model that encoded them, {header.model} then, with --model"
             )
     return models

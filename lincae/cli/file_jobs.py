@@ -99,7 +99,7 @@ def check_suffix(output: Path, written: Collection[str]) -> None:
         raise ValueError(f"{output} cannot be written: give a file that ends in {' or '.join(written)}")
 
 
-def check_targets(targets: Iterable[Path], overwrite: bool) -> None:
+def check_targets(targets: Sequence[Path], overwrite: bool) -> None:
     """Refuses what is there already, or cannot be written, before the work begins.
 
     Raises:
@@ -121,12 +121,18 @@ def check_targets(targets: Iterable[Path], overwrite: bool) -> None:
 
 @contextmanager
 def replacing(place: Path) -> Iterator[Path]:
-    """A file to write beside the place, which takes it if nothing fails, and is removed if something does."""
-    place.parent.mkdir(parents=True, exist_ok=True)
+    """A file to write beside the place, which takes it if nothing fails, and is removed if something does.
+
+    Raises:
+        OSError: if writing fails, as libsndfile, too, says it: where.
+    """
     partial = place.with_name(f".{place.name}.partial")
     try:
+        place.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         os.replace(partial, place)
+    except (OSError, RuntimeError) as error:
+        raise OSError(f"{place} cannot be written: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
 

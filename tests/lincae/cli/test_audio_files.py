@@ -1,6 +1,8 @@
 """Audio files: what is read in blocks is the whole, and what is written is whole or not there."""
 
 import os
+import resource
+import signal
 
 import numpy as np
 import pytest
@@ -40,14 +42,19 @@ def test_a_file_that_lasts_longer_than_its_header_is_refused(sound, tmp_path):
         read_sound(path, header._replace(frames=4000), 44_100)
 
 
-def test_a_failing_write_leaves_what_was_there(tmp_path, monkeypatch):
+def test_a_failing_write_leaves_what_was_there(tmp_path):
     place = tmp_path / "a.wav"
     place.write_text("mine")
     audio = Sound(torch.zeros(1, 300_000), 300_000)
-    monkeypatch.setattr(soundfile.SoundFile, "write", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
-        write_sound(place, audio, 44_100, 44_100)
-    monkeypatch.undo()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, limit[1]))  # as a full disk
+    try:
+        with pytest.raises(OSError, match=r"a\.wav cannot be written: "):
+            write_sound(place, audio, 44_100, 44_100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, before)
     with pytest.raises(ValueError, match="NaN or infinite"):
         write_sound(place, Sound(audio.audio / 0, 300_000), 44_100, 44_100)
     assert os.listdir(tmp_path) == ["a.wav"]
