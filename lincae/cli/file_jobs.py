@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -35,6 +36,8 @@ class Job(NamedTuple):
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Refusals as of every command; Ctrl-C ends in one line and exit status 130."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names may be of any encoding
     try:
         with refusals():
             yield
