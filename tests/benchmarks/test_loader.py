@@ -125,6 +125,7 @@ class Work(Dataset):
         return torch.zeros(1)
 
 
+@pytest.mark.slow  # by the clock: not beside other tests
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_rates_count_the_processor_of_all_processes(bench, workers):
     found = bench.rate(bench.loader(Work(cpu=0.001, sleep=0.001), workers, [range(bench.BATCH)] * 20))
@@ -142,6 +143,7 @@ def test_batches_until_a_time(bench):
     assert 2 <= len(list(bench.until(0.1, slow()))) <= 11
 
 
+@pytest.mark.slow  # by the clock: not beside other tests
 @pytest.mark.parametrize(("workers", "low", "high"), [(0, 0.4, 0.65), (1, 0.0, 0.2)])
 def test_share_of_waiting(bench, workers, low, high):
     batches = bench.loader(Work(cpu=0, sleep=0.003), workers, [range(bench.BATCH)] * 6)

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from lincae.cli.configs import CONFIGS, find_config, load_config, overlay
+from lincae.cli.main import main
 
 
 def flat(config: dict, prefix: str = "") -> dict[str, object]:
@@ -79,9 +80,12 @@ TRAININGS = sorted(set(CONFIGS.glob("*.yaml")) - {CONFIGS / "sweep.yaml"})  # wh
 
 
 @pytest.mark.parametrize("path", TRAININGS, ids=lambda path: path.name)
-def test_every_configuration_of_a_training_is_understood(path, fit, tmp_path):
-    done = fit("--print_config", config=path.name)
-    assert yaml.safe_load(done.stdout)["model"]["class_path"] == "lincae.module.ImplicitLinearity"
+def test_every_configuration_of_a_training_is_understood(path, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="0"):
+        main(["fit", "--config", path.name, "--print_config"])
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed["model"]["class_path"] == "lincae.module.ImplicitLinearity"
 
 
 def test_the_default_configuration_is_the_papers():
