@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import is_zipfile
 
-import torch
-
+from lincae.checkpoint_files import read_checkpoint
 from lincae.settings import build
 
 
@@ -25,10 +24,11 @@ def load_autoencoder(path: str | Path) -> Any:
     Raises:
         ValueError: if the file is no checkpoint, or a part of one, or it holds no configuration, which those made
             without the command line lack.
+        CheckpointError: if it is damaged.
     """
     if not is_zipfile(path):  # torch's own errors are then of any kind, and do not name the file
         raise ValueError(f"{path} is no checkpoint, or only a part of one")
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    checkpoint = read_checkpoint(path)
     if not checkpoint.get("config"):
         raise ValueError(f"{path} holds no configuration: it was not written by `lincae fit`")
     autoencoder = build(checkpoint["config"]["model"]["init_args"]["autoencoder"])

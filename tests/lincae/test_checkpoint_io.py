@@ -1,10 +1,12 @@
 """Writing checkpoints: whole or not there."""
 
 import os
+import resource
 
 import pytest
 import torch
 
+from lincae.checkpoint_files import CheckpointError
 from lincae.checkpoint_io import AtomicCheckpointIO
 
 
@@ -36,9 +38,14 @@ def test_saving_replaces_an_earlier_checkpoint(stored):
 
 
 @pytest.mark.parametrize(
-    ("failing", "error"), [("pickling", RuntimeError), ("fsync", OSError), ("replace", KeyboardInterrupt)]
+    ("failing", "error", "raised"),
+    [
+        ("pickling", RuntimeError, RuntimeError),
+        ("fsync", OSError, CheckpointError),
+        ("replace", KeyboardInterrupt, KeyboardInterrupt),
+    ],
 )
-def test_a_save_that_fails_leaves_the_earlier_checkpoint(stored, monkeypatch, failing, error):
+def test_a_save_that_fails_leaves_the_earlier_checkpoint(stored, monkeypatch, failing, error, raised):
     before = stored.read_bytes()
     checkpoint = {"state_dict": {"w": torch.ones(100_000)}, "global_step": 4}
     if failing == "pickling":
@@ -47,10 +54,40 @@ def test_a_save_that_fails_leaves_the_earlier_checkpoint(stored, monkeypatch, fa
 
         def fail(*arguments):
             assert [path for path in stored.parent.iterdir() if path != stored], "written beside the checkpoint"
-            raise error("no space left on device")
+            raise error(5, "Input/output error")
 
         monkeypatch.setattr(os, failing, fail)
-    with pytest.raises(error):
+    with pytest.raises(raised):
         AtomicCheckpointIO().save_checkpoint(checkpoint, stored)
     assert stored.read_bytes() == before
     assert list(stored.parent.iterdir()) == [stored]
+
+
+@pytest.fixture
+def small_disk():
+    """A limit on the size of files, 20 kB, as the system enforces it; writes beyond it fail as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("name", ["last.ckpt", "other.ckpt"])
+def test_a_disk_that_takes_no_more_is_named_and_leaves_the_earlier_checkpoint(stored, small_disk, name):
+    before = stored.read_bytes()
+    checkpoint = {"state_dict": {"w": torch.ones(100_000)}}
+    with pytest.raises(CheckpointError, match=rf"checkpoints/{name}: File too large\. Earlier .* are whole: make room"):
+        AtomicCheckpointIO().save_checkpoint(checkpoint, stored.with_name(name))
+    assert stored.read_bytes() == before
+    assert list(stored.parent.iterdir()) == [stored]
+
+
+def test_a_damaged_checkpoint_is_not_loaded(stored):
+    """`torch.load` alone would take the changed numbers."""
+    content = bytearray(stored.read_bytes())
+    place = content.index(torch.arange(6.0).numpy().tobytes())
+    content[place] ^= 1
+    stored.write_bytes(content)
+    assert torch.load(stored, weights_only=True)["state_dict"]["w"][0, 0] != 0
+    with pytest.raises(CheckpointError, match=r"last\.ckpt is damaged: the checksum of .*--ckpt_path=last"):
+        AtomicCheckpointIO().load_checkpoint(stored)
