@@ -24,6 +24,7 @@ from datamodules.storage import is_url
 from datamodules.tally import Tally
 from datamodules.validation import ClipDataset, EvenCrops, TrackDataset, stems_of_tracks
 from lincae.mixing import Batch, CircularShift, Mixture, PlainClips
+from lincae.stop_signals import leave_signals_to_the_trainer
 from lincae.streams import Draws
 
 Mixes = Callable[[int, Draws], Any]  # (S, draws) -> A (N, S); Any, as parsers take a class there for a class to build
@@ -225,6 +226,7 @@ class AudioDataModule(LightningDataModule):
             "num_workers": self.num_workers,
             "pin_memory": self.trainer.strategy.root_device.type == "cuda",
             "multiprocessing_context": "forkserver" if self._remote and self.num_workers else None,
+            "worker_init_fn": leave_signals_to_the_trainer,
         }
 
     def _check_groups(self, world_size: int) -> None:

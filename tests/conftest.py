@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import boto3
 import numpy as np
@@ -20,6 +21,27 @@ import torch
 torch.set_num_threads(1)
 
 TINY = Path(__file__).parent / "configs" / "tiny.yaml"
+
+
+def leaves(value: Any, name: str = "") -> dict[str, Any]:
+    """All that a nest of mappings and lists holds, by its place; tensors as their bytes."""
+    if isinstance(value, torch.Tensor):
+        return {name: (value.dtype, value.shape, value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())}
+    if not isinstance(value, dict | list | tuple):
+        return {name: value}
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    return {place: leaf for key, each in inner for place, leaf in leaves(each, f"{name}/{key}").items()}
+
+
+@pytest.fixture(scope="session")
+def training_state() -> Callable[[Path], dict[str, Any]]:
+    """Reads all of a checkpoint but the trainer's counters of its loops and how the run was started, bit by bit."""
+
+    def read(path: Path) -> dict[str, Any]:
+        checkpoint = torch.load(path, weights_only=True)
+        return leaves({name: value for name, value in checkpoint.items() if name not in ("loops", "config")})
+
+    return read
 
 
 @pytest.fixture(autouse=True, scope="session")
