@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from torch import nn
+from collections.abc import Mapping
+
+from torch import Tensor, nn
 
 NAMED = 5
 """Most tensors that an error names."""
@@ -19,7 +21,14 @@ def take_weights(autoencoder: nn.Module, trained: nn.Module, source: str) -> Non
     Raises:
         ValueError: if the two differ in names or shapes of tensors.
     """
-    own, other = autoencoder.state_dict(), trained.state_dict()
+    found = misfits(autoencoder.state_dict(), trained.state_dict())
+    if found:
+        raise ValueError(f"the weights of {source} do not fit the model: {found}. Give the model its sizes")
+    autoencoder.load_state_dict(trained.state_dict())
+
+
+def misfits(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> str:
+    """How the tensors of a stored model differ from those of another in names and shapes; empty if they do not."""
     differences = {
         "lacks": [name for name in own if name not in other],
         "has beside": [name for name in other if name not in own],
@@ -29,10 +38,7 @@ def take_weights(autoencoder: nn.Module, trained: nn.Module, source: str) -> Non
             if name in other and own[name].shape != other[name].shape
         ],
     }
-    if any(differences.values()):
-        found = "; ".join(f"it {verb} {shortened(names)}" for verb, names in differences.items() if names)
-        raise ValueError(f"the weights of {source} do not fit the model: {found}. Give the model its sizes")
-    autoencoder.load_state_dict(other)
+    return "; ".join(f"it {verb} {shortened(names)}" for verb, names in differences.items() if names)
 
 
 def shortened(names: list[str]) -> str:

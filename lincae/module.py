@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer, RAdam
@@ -15,9 +16,10 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from lincae.ema import EMA, AveragedWeights
 from lincae.evaluation import DecodedClips
-from lincae.initial_weights import take_weights
+from lincae.initial_weights import misfits, take_weights
 from lincae.mixing import Batch
 from lincae.pretrained import load_pretrained
+from lincae.provenance import provenance
 from lincae.schedules import GainSchedule, LearningRateSchedule
 
 OptimizerCallable = Callable[[Iterable], Optimizer]
@@ -42,12 +44,13 @@ class ImplicitLinearity(LightningModule):
         ema: settings of the averaged weights.
         init_from: whose weights training starts from, in place of random ones; see `lincae.pretrained.load_pretrained`.
         total_steps: planned optimiser steps; the trainer's `max_steps` if not given.
+        extend: resume with another length than the checkpoint's, which bends every schedule where it goes on.
         compile: compile the autoencoder's `networks()` before the first step.
         channels_last: keep 4-D weights in channels-last order.
 
     Raises:
         MisconfigurationException: when training starts without `max_steps`, or with one that contradicts
-            `total_steps` or the checkpoint that is resumed.
+            `total_steps` or the checkpoint that is resumed; when the weights of that are of another model.
     """
 
     autoencoder: Any  # an nn.Module with the protocol's methods
@@ -61,6 +64,7 @@ class ImplicitLinearity(LightningModule):
         ema: EMA = EMA(),  # noqa: B008 (frozen)
         init_from: str | None = None,
         total_steps: int | None = None,
+        extend: bool = False,
         compile: bool = False,
         channels_last: bool = False,
     ) -> None:
@@ -70,7 +74,7 @@ class ImplicitLinearity(LightningModule):
             autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.make_optimizer = optimizer
         self.learning_rate_schedule, self.gain_schedule, self.ema = learning_rate_schedule, gain_schedule, ema
-        self.init_from, self.total_steps = init_from, total_steps
+        self.init_from, self.total_steps, self.extend = init_from, total_steps, extend
         self.compile_networks = compile
         self.config: dict[str, Any] | None = None
 
@@ -125,6 +129,9 @@ class ImplicitLinearity(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = self.make_optimizer(self.parameters())
+        self._optimizer_settings = [
+            {name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups
+        ]
         total = self.planned_steps
         scheduler = LambdaLR(optimizer, lambda step: self.learning_rate_schedule(step / total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
@@ -141,6 +148,8 @@ class ImplicitLinearity(LightningModule):
             self._averaged.restart(self)
 
     def on_train_start(self) -> None:
+        if self.trainer.ckpt_path is not None:
+            self._apply_optimizer_settings()
         if self.compile_networks:
             if not hasattr(self.autoencoder, "networks"):
                 raise MisconfigurationException(
@@ -161,14 +170,45 @@ class ImplicitLinearity(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["total_steps"] = self.planned_steps
         checkpoint["config"] = self.config
+        checkpoint["provenance"] = provenance()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        planned = checkpoint.get("total_steps")
-        if self._trainer is not None and self.trainer.state.fn == "fit" and planned != self.planned_steps:
+        if self._trainer is None or self.trainer.state.fn != "fit":
+            return
+        found = misfits(self.state_dict(), checkpoint["state_dict"])
+        if found:
             raise MisconfigurationException(
-                f"the checkpoint's schedules are planned for {planned} steps, this run for {self.planned_steps}: "
-                f"resume with --trainer.max_steps={planned}"
+                f"the checkpoint's weights do not fit the model: {found}. Resume it with its sizes"
             )
+        planned, taken = checkpoint.get("total_steps"), checkpoint["global_step"]
+        if planned != self.planned_steps:
+            self._extend(planned, taken)
+
+    def _extend(self, planned: int | None, taken: int) -> None:
+        """Allow another length than a checkpoint's, if that was asked for."""
+        now = self.planned_steps
+        if not self.extend or planned is None:
+            raise MisconfigurationException(
+                f"the checkpoint's schedules are planned for {planned} steps, this run for {now}: resume with "
+                f"--trainer.max_steps={planned}, or bend them to the new length with --model.extend=true"
+            )
+        if now <= taken:
+            raise MisconfigurationException(f"{now} steps is no extension of a training that has taken {taken}")
+        rank_zero_warn(
+            f"EXTENDED from {planned} to {now} steps, after step {taken}: progress goes from {taken / planned:.3f} to "
+            f"{taken / now:.3f}, and with it every schedule. This is not the run that was planned for {now} steps"
+        )
+
+    def _apply_optimizer_settings(self) -> None:
+        """A checkpoint holds the optimiser's settings, peak rates and current rates; those of this run win."""
+        (scheduler,) = (config.scheduler for config in self.trainer.lr_scheduler_configs)
+        scheduler.base_lrs = [settings["lr"] for settings in self._optimizer_settings]
+        rates = [peak * self.learning_rate_schedule(self.progress) for peak in scheduler.base_lrs]
+        for group, settings, rate in zip(
+            self.trainer.optimizers[0].param_groups, self._optimizer_settings, rates, strict=True
+        ):
+            group.update(settings, initial_lr=settings["lr"], lr=rate)
+        scheduler._last_lr = rates
 
     def _log_step(self, loss: Tensor, latents: Tensor) -> None:
         low, high = self.gain_range

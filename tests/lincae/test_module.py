@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningDataModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -14,6 +14,7 @@ from callbacks import Checkpoints, Gain, PeakLimit, StopAfter
 from lincae.ema import EMA
 from lincae.mixing import Batch, CircularShift, Mixture
 from lincae.module import ImplicitLinearity, reference_optimizer
+from lincae.provenance import provenance
 from lincae.schedules import GainSchedule, LearningRateSchedule
 from lincae.streams import Draws
 
@@ -119,7 +120,7 @@ def make_trainer(folder: Path, *callbacks: Callback, **settings) -> Trainer:
         "logger": False,
         "enable_progress_bar": False,
         "enable_model_summary": False,
-        "enable_checkpointing": any(isinstance(c, ModelCheckpoint) for c in callbacks),
+        "enable_checkpointing": any(isinstance(c, Checkpoint) for c in callbacks),
         "reload_dataloaders_every_n_epochs": 1,
         "num_sanity_val_steps": 0,
         "default_root_dir": folder,
@@ -448,6 +449,59 @@ def test_a_run_cannot_be_resumed_with_another_length(tmp_path):
     trainer = make_trainer(tmp_path, max_steps=400)
     with pytest.raises(MisconfigurationException, match=r"planned for 40 steps, this run for 400.*max_steps=40"):
         trainer.fit(make_module(), Data(), ckpt_path=tmp_path / "checkpoints" / "last.ckpt")
+
+
+def last(folder: Path) -> Path:
+    return folder / "checkpoints" / "last.ckpt"
+
+
+def test_an_extended_run_follows_the_schedules_of_its_new_length(tmp_path):
+    fit(tmp_path, Checkpoints(), max_steps=20)
+    recorder, module = Recorder(), make_module(extend=True)
+    trainer = make_trainer(tmp_path, recorder, max_steps=40)
+    with pytest.warns(UserWarning, match=r"EXTENDED from 20 to 40 steps, after step 20: .* 1\.000 to 0\.500"):
+        trainer.fit(module, Data(), ckpt_path=last(tmp_path))
+    rates = [0.3 * LearningRateSchedule()(step / 40) for step in range(20, 40)]
+    assert [logged["train/learning_rate"] for logged in recorder.logged] == pytest.approx(rates, rel=1e-5)
+    highs = [GainSchedule()(step / 40)[1] for step in range(20, 40)]
+    assert [logged["train/gain_high"] for logged in recorder.logged] == pytest.approx(highs)
+    assert saved(trainer, tmp_path)["total_steps"] == 40
+
+
+def test_a_run_is_not_extended_to_a_length_that_it_has(tmp_path):
+    fit(tmp_path, StopAfter(15), Checkpoints(), max_steps=20)
+    trainer = make_trainer(tmp_path, max_steps=15)
+    with pytest.raises(MisconfigurationException, match="15 steps is no extension of a training that has taken 15"):
+        trainer.fit(make_module(extend=True), Data(), ckpt_path=last(tmp_path))
+
+
+def test_a_checkpoint_of_another_network_is_refused_by_its_tensors(tmp_path):
+    fit(tmp_path, Checkpoints(), max_steps=1)
+    module = make_module()
+    module.autoencoder.weight = nn.Parameter(torch.zeros(5, FRAME))
+    with pytest.raises(MisconfigurationException, match=r"autoencoder\.weight \(3, 16\) for \(5, 16\).* its sizes"):
+        make_trainer(tmp_path, max_steps=1).fit(module, Data(), ckpt_path=last(tmp_path))
+
+
+def test_the_optimiser_of_a_resumed_run_has_the_settings_of_the_command_line(tmp_path):
+    """The checkpoint has its own; of an unchanged run they are the same, bit by bit."""
+    weights = {}
+    for decay in (0.0, 0.3):
+        recorder = Recorder()
+        changed = lambda parameters: torch.optim.SGD(parameters, lr=0.2, weight_decay=decay)  # noqa: B023, E731
+        folder = tmp_path / str(decay)
+        fit(folder, StopAfter(20), Checkpoints(), max_steps=40)
+        trainer = make_trainer(folder, recorder, max_steps=40)
+        trainer.fit(make_module(optimizer=changed), Data(), ckpt_path=last(folder))
+        rates = [0.2 * LearningRateSchedule()(step / 40) for step in range(20, 40)]
+        assert [logged["train/learning_rate"] for logged in recorder.logged] == pytest.approx(rates, rel=1e-5)
+        weights[decay] = recorder.weights[-1]
+    assert weights[0.3].norm() < weights[0.0].norm()
+
+
+def test_a_checkpoint_holds_what_it_was_made_with(tmp_path):
+    _, _, trainer = fit(tmp_path, max_steps=1)
+    assert saved(trainer, tmp_path)["provenance"] == provenance()
 
 
 def test_a_checkpoint_is_validated_without_a_length(tmp_path):
