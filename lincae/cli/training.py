@@ -14,11 +14,15 @@ import yaml
 from jsonargparse import set_parsing_settings
 from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
+from lincae.checkpoint_files import CheckpointError
 from lincae.checkpoint_io import AtomicCheckpointIO
 from lincae.cli.command_line import refuse
 from lincae.cli.configs import ConfigFile
+from lincae.cli.resuming import declare_changes, find_checkpoint, read_head, refuse_mixed_runs, run_folder
 from lincae.module import ImplicitLinearity
 
 WANDB_LOGGER = "lightning.pytorch.loggers.WandbLogger"
@@ -27,18 +31,23 @@ WANDB_LOGGER = "lightning.pytorch.loggers.WandbLogger"
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line, build the parts and run the subcommand."""
     warnings.filterwarnings("ignore", message=".*LeafSpec", module="lightning")  # Lightning's own, nothing to do here
+    # Lightning knows no data modules that begin at the trainer's step
+    warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch ended")
     set_parsing_settings(config_read_mode_fsspec_enabled=False)  # `--data.train=s3://...` is no configuration to open
-    TrainingCLI(
-        ImplicitLinearity,
-        LightningDataModule,
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        auto_configure_optimizers=False,
-        save_config_callback=SaveConfig,
-        save_config_kwargs={"save_to_log_dir": False},
-        trainer_defaults={"use_distributed_sampler": False},
-        args=list(arguments) if list(arguments) != sys.argv[1:] else None,
-    )
+    try:
+        TrainingCLI(
+            ImplicitLinearity,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            save_config_callback=SaveConfig,
+            save_config_kwargs={"save_to_log_dir": False},
+            trainer_defaults={"use_distributed_sampler": False},
+            args=list(arguments) if list(arguments) != sys.argv[1:] else None,
+        )
+    except (CheckpointError, MisconfigurationException) as error:
+        refuse(str(error), error)
 
 
 class SaveConfig(SaveConfigCallback):
@@ -75,51 +84,40 @@ class TrainingCLI(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Resolve `--ckpt_path last`; what a checkpoint stores never overrides the command line."""
         config = self.config[self.config.subcommand]
-        if config.get("ckpt_path") == "last":
-            last = run_folder(config) / "checkpoints" / "last.ckpt"
-            if not last.is_file():
-                refuse(f"--ckpt_path last: there is no {last}; is trainer.default_root_dir right?")
-            config.ckpt_path = str(last)
+        if config.get("ckpt_path") is not None:
+            find_checkpoint(config)
 
     def before_instantiate_classes(self) -> None:
+        self.head: dict[str, Any] = {}
         if self.config.subcommand == "fit":
             config = self.config.fit
             separate_sweep_runs(config)
-            refuse_used_folder(config)
-            prepare_wandb(config)
+            refuse_mixed_runs(config)
+            if config.ckpt_path is not None:
+                self.head = read_head(config.ckpt_path)
+            prepare_wandb(config, self.head.get("wandb_id"))
             prepare_precision(config)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         callbacks = [c for c in (self._get(self.config_init, "callbacks") or {}).values() if c is not None]
         config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
         config["plugins"] = [*(config.get("plugins") or []), AtomicCheckpointIO()]
+        if SLURMEnvironment.detect():  # by itself it would save in the middle of a step
+            config["plugins"].append(SLURMEnvironment(auto_requeue=False))
         return self._instantiate_trainer(config, callbacks)
 
     def after_instantiate_classes(self) -> None:
         config = self.config.get(str(self.config.subcommand), self.config)
         dumped = self._parser(self.config.subcommand).dump(config, skip_none=False)
         self.model.config = yaml.safe_load(dumped)
-
-
-def run_folder(config: Any) -> Path:
-    """The folder of a run: `trainer.default_root_dir`, or the working directory."""
-    return Path(config.trainer.default_root_dir or ".")
+        if self.head:
+            declare_changes(config.ckpt_path, self.head, self.model.config)
 
 
 def separate_sweep_runs(config: Any) -> None:
     """Give each run that a W&B agent starts a folder of its own, named by the run's id."""
     if os.environ.get("WANDB_SWEEP_ID"):
         config.trainer.default_root_dir = str(run_folder(config) / os.environ["WANDB_RUN_ID"])
-
-
-def refuse_used_folder(config: Any) -> None:
-    """Stop before a new run would mix its files with those of an earlier one."""
-    last = run_folder(config) / "checkpoints" / "last.ckpt"
-    if last.is_file() and config.get("ckpt_path") is None:
-        refuse(
-            f"{last.parent} already holds a run. Continue it with --ckpt_path last, or give the new one a "
-            "folder of its own with --trainer.default_root_dir"
-        )
 
 
 def prepare_precision(config: Any) -> None:
@@ -132,7 +130,7 @@ def prepare_precision(config: Any) -> None:
         config.trainer.precision = "32-true"
 
 
-def prepare_wandb(config: Any) -> None:
+def prepare_wandb(config: Any, run: str | None) -> None:
     """Keep W&B's files in the run's folder, continue the run of a resumed checkpoint, go offline without a key."""
     loggers = config.trainer.logger
     loggers = loggers if isinstance(loggers, list) else [loggers]
@@ -142,11 +140,9 @@ def prepare_wandb(config: Any) -> None:
         folder = run_folder(config)
         folder.mkdir(parents=True, exist_ok=True)
         logger.init_args.save_dir = str(folder)
-        if config.get("ckpt_path"):
-            stored = torch.load(config.ckpt_path, map_location="cpu", weights_only=True, mmap=True)
-            if stored.get("wandb_id"):
-                logger.init_args.id = stored["wandb_id"]
-                logger.init_args.resume = "allow"
+        if run is not None:
+            logger.init_args.id = run
+            logger.init_args.resume = "allow"
         if not logger.init_args.offline and wandb_has_no_key():
             logger.init_args.offline = True
             logger.init_args.mode = "offline"  # W&B reads its environment only once, and has done so by now
