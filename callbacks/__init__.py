@@ -10,6 +10,7 @@ from callbacks.finite_loss import FiniteLoss
 from callbacks.gain import Gain
 from callbacks.homogeneity import HomogeneityFigures
 from callbacks.k_sources import KSources
+from callbacks.latent_collapse import LatentCollapse
 from callbacks.materialize import Materialize
 from callbacks.mixing import MixingFigures
 from callbacks.peak_limit import PeakLimit
@@ -34,6 +35,7 @@ __all__ = [
     "Gain",
     "HomogeneityFigures",
     "KSources",
+    "LatentCollapse",
     "Materialize",
     "MixingFigures",
     "PeakLimit",

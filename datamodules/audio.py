@@ -177,7 +177,7 @@ class AudioDataModule(LightningDataModule):
         self.tally.count(batch["rejected"], self.trainer)
         sources, first = batch["audio"], batch["index"][0] // self.group_size
         draws = Draws(self.seed, range(first, first + len(sources) // self.group_size), sources.device)
-        return Batch(Mixture(sources, self.mixes(len(sources), draws)), draws)
+        return Batch(Mixture(sources, self.mixes(len(sources), draws)), draws, batch["origins"])
 
     def state_dict(self) -> dict[str, Any]:
         """What decides which crops a training sees, and what it has met so far."""

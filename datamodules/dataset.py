@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from datamodules.reader import Crop, CropReader, rms
+from lincae.mixing import Origin
 
 ATTEMPTS = 100
 """Crops tried for one number. Where nine tenths of a corpus are silent, one number in 40,000 would need more."""
@@ -29,7 +30,9 @@ class CropDataset(Dataset):
         self.rule, self.reader, self.silence = rule, reader, silence
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
-        """`audio` (N, T), `index` (the numbers g), and `rejected`: (corpus, path, reason) of each replaced crop.
+        """`audio` (N, T), `index` (the numbers g), `origins` of the crops, and what had to be `rejected`.
+
+        The latter is (corpus, path, reason) of each replaced crop.
 
         Raises:
             RuntimeError: if no attempt gives a usable crop.
@@ -37,18 +40,25 @@ class CropDataset(Dataset):
         audio = batch_buffer(len(indices), self.reader.samples)
         rows = list(audio.numpy())
         rejected = []
+        origins: dict[int, Origin] = {}
         waiting = list(range(len(indices)))
         for attempt in range(ATTEMPTS):
             crops = [self.rule(indices[row], attempt) for row in waiting]
             reasons = self.reader.read(crops, [rows[row] for row in waiting])
             for place, row in enumerate(waiting):
+                origins[row] = Origin(crops[place].file.location, crops[place].start)
                 if reasons[place] is None and rms(rows[row]) < self.silence:
                     reasons[place] = "silent"
             bad = [place for place, reason in enumerate(reasons) if reason]
             rejected += [(crops[place].file.corpus, crops[place].file.path, reasons[place]) for place in bad]
             waiting = [waiting[place] for place in bad]
             if not waiting:
-                return {"audio": audio, "index": list(indices), "rejected": rejected}
+                return {
+                    "audio": audio,
+                    "index": list(indices),
+                    "origins": [origins[row] for row in range(len(indices))],
+                    "rejected": rejected,
+                }
         file = crops[-1].file
         counts = dict(Counter(reason for corpus, _, reason in rejected if corpus == file.corpus))
         raise RuntimeError(

@@ -7,7 +7,9 @@ teaches linearity: additivity where rows mix clips, homogeneity where rows are s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -55,17 +57,35 @@ class Mixture:
         return Mixture(targets, torch.eye(len(targets), device=targets.device), implicit=False)
 
 
+class Origin(NamedTuple):
+    """Where a clip was cut from.
+
+    Attributes:
+        file: path or URL of the audio.
+        start: first sample, counted at the rate of training.
+    """
+
+    file: str
+    start: int
+
+
 @dataclass
 class Batch:
-    """What a training step works on; augmentation callbacks replace `mixture`.
+    """What a training step works on, and what came of it; augmentation callbacks replace `mixture`.
 
     Attributes:
         mixture: the clips and their mixing matrix.
         draws: the batch's random streams, one block of rows per mix group.
+        origins: of the clips, in the order in which the data module gave them; empty if it does not know.
+        latents: Enc(X), (S, D, L), once the step is taken.
+        losses: of each row, (N,), likewise.
     """
 
     mixture: Mixture
     draws: Draws
+    origins: Sequence[Origin] = ()
+    latents: Tensor | None = None
+    losses: Tensor | None = None
 
 
 def mix(matrix: Tensor, signals: Tensor) -> Tensor:

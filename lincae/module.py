@@ -21,6 +21,7 @@ from lincae.mixing import Batch
 from lincae.pretrained import load_pretrained
 from lincae.provenance import provenance
 from lincae.schedules import GainSchedule, LearningRateSchedule
+from lincae.step import take_step
 
 OptimizerCallable = Callable[[Iterable], Optimizer]
 
@@ -109,12 +110,8 @@ class ImplicitLinearity(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Encode the sources, mix the latents, and let the decoder produce the mixed waveforms."""
-        mixture = batch.mixture
-        latents = self.autoencoder.encode(mixture.sources)
-        progress = torch.full((), self.progress, device=self.device)
-        losses = self.autoencoder.training_loss(mixture.condition(latents), mixture.targets, progress, batch.draws)
-        loss = losses.mean()
-        self._log_step(loss, latents)
+        loss = take_step(self.autoencoder, batch, torch.full((), self.progress, device=self.device))
+        self._log_step(loss, batch)
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
@@ -164,8 +161,8 @@ class ImplicitLinearity(LightningModule):
         self.trainer.fit_loop.epoch_loop._batches_that_stepped = self.global_step
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        gradients = [p.grad for p in self.parameters() if p.grad is not None]
-        self.log("train/gradient_norm", torch.nn.utils.get_total_norm(gradients))
+        if gradients := [p.grad for p in self.parameters() if p.grad is not None]:  # none where a step is skipped
+            self.log("train/gradient_norm", torch.nn.utils.get_total_norm(gradients))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["total_steps"] = self.planned_steps
@@ -210,12 +207,13 @@ class ImplicitLinearity(LightningModule):
             group.update(settings, initial_lr=settings["lr"], lr=rate)
         scheduler._last_lr = rates
 
-    def _log_step(self, loss: Tensor, latents: Tensor) -> None:
+    def _log_step(self, loss: Tensor, batch: Batch) -> None:
+        assert batch.latents is not None  # the step is taken
         low, high = self.gain_range
         self.log("train/loss", loss, prog_bar=True)
         self.log_dict(
             {
-                "train/latent_std": latents.detach().std(),
+                "train/latent_std": batch.latents.std(),
                 "train/gain_low": low,
                 "train/gain_high": high,
                 "train/learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"],

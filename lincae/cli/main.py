@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": "lincae.cli.evaluate",
     "export": "lincae.cli.export",
     "mix": "lincae.cli.mix",
+    "replay": "lincae.cli.replay",
     "report": "lincae.cli.report",
     "separate": "lincae.cli.separate",
 }
