@@ -6,6 +6,7 @@ from callbacks.augmentation import Augmentation, Stage
 from callbacks.checkpoints import Checkpoints
 from callbacks.embedding import EmbeddingFigures
 from callbacks.figures import Figures
+from callbacks.figures_file import FiguresFile
 from callbacks.finite_loss import FiniteLoss
 from callbacks.gain import Gain
 from callbacks.homogeneity import HomogeneityFigures
@@ -31,6 +32,7 @@ __all__ = [
     "Checkpoints",
     "EmbeddingFigures",
     "Figures",
+    "FiguresFile",
     "FiniteLoss",
     "Gain",
     "HomogeneityFigures",

@@ -68,7 +68,7 @@ class FiniteLoss(Callback):
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         batches, verdicts = self._batches, torch.stack(self._verdicts)
         self._batches, self._verdicts = [], []
-        by_process = pl_module.all_gather(verdicts).view(trainer.world_size, -1).tolist()  # the host waits here
+        by_process = trainer.strategy.all_gather(verdicts).view(trainer.world_size, -1).tolist()  # the host waits here
         by_batch = [max(column) for column in zip(*by_process, strict=True)]
         if any(by_batch):
             first = next(number for number, worst in enumerate(by_batch) if worst)

@@ -1,4 +1,4 @@
-"""A journal of finished batches, so that an evaluation that was killed goes on where it was."""
+"""Journals of what is done, so that a command that was killed goes on where it was."""
 
 from __future__ import annotations
 
@@ -13,6 +13,42 @@ from lincae.metrics import ClipTable
 from lincae.report.results import write
 
 
+class Lines:
+    """A file of JSON objects, one a line, behind a line that says what they depend on.
+
+    Args:
+        file: where it lies; made with the first entry.
+        identity: what the entries depend on.
+        what: they belong to, for errors.
+
+    Attributes:
+        entries: what is in the file.
+
+    Raises:
+        ValueError: if the file has another identity.
+    """
+
+    def __init__(self, file: Path, identity: Mapping[str, Any], what: str) -> None:
+        self.file, self._first = file, json.dumps(identity, sort_keys=True)
+        self.entries: list[Any] = []
+        if file.exists():
+            first, *lines = file.read_text().split("\n")
+            if first != self._first:
+                raise ValueError(f"{file} is of {other_than(first, self._first, what)}: give another -o, or remove it")
+            del lines[-1]  # behind the last line break there may be half a line
+            write(file, "\n".join([first, *lines, ""]))
+            self.entries = [json.loads(line) for line in lines]
+
+    def add(self, entry: Any) -> None:
+        """Writes an entry down."""
+        if not self.file.exists():
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            write(self.file, self._first + "\n")
+        with self.file.open("a") as stream:
+            stream.write(json.dumps(entry) + "\n")
+        self.entries.append(entry)
+
+
 class Journal:
     """Rows of tables, a line for each batch.
 
@@ -25,23 +61,16 @@ class Journal:
     """
 
     def __init__(self, file: Path, identity: Mapping[str, Any]) -> None:
-        self.file, self._first = file, json.dumps(identity, sort_keys=True)
-        self._lines: list[str] = []
-        if file.exists():
-            first, *lines = file.read_text().split("\n")
-            if first != self._first:
-                raise ValueError(f"{file} is of {other_than(first, self._first)}: give another -o, or remove it")
-            self._lines = lines[:-1]  # behind the last line break there may be half a line
-            write(file, "\n".join([first, *self._lines, ""]))
+        self._lines = Lines(file, identity, "an evaluation")
 
     def __len__(self) -> int:
         """Finished batches."""
-        return len(self._lines)
+        return len(self._lines.entries)
 
     def restore(self, tables: Sequence[ClipTable]) -> list[str]:
         """Fills tables with all finished batches; what could not be read in them."""
         unreadable: list[str] = []
-        for line in map(json.loads, self._lines):
+        for line in self._lines.entries:
             unreadable += line["unreadable"]
             for table, rows in zip(tables, line["rows"], strict=True):
                 for index, total, seen in rows:
@@ -54,17 +83,13 @@ class Journal:
         rows = [
             [[index, table.total[index].tolist(), table.seen[index].tolist()] for index in batch] for table in tables
         ]
-        if not self.file.exists():
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            write(self.file, self._first + "\n")
-        with self.file.open("a") as stream:
-            stream.write(json.dumps({"rows": rows, "unreadable": list(unreadable)}) + "\n")
+        self._lines.add({"rows": rows, "unreadable": list(unreadable)})
 
 
-def other_than(first: str, wanted: str) -> str:
+def other_than(first: str, wanted: str, what: str) -> str:
     """What a journal's first line says, if it is not the one that is wanted."""
     try:
-        return f"an evaluation with other {', '.join(differences(json.loads(first), json.loads(wanted)))}"
+        return f"{what} with other {', '.join(differences(json.loads(first), json.loads(wanted)))}"
     except json.JSONDecodeError:
         return "something else"
 

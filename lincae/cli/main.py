@@ -17,6 +17,7 @@ COMMANDS = {
     "replay": "lincae.cli.replay",
     "report": "lincae.cli.report",
     "separate": "lincae.cli.separate",
+    "sweep": "lincae.cli.sweep",
 }
 """Beside the trainer's own: fit, validate, test, predict."""
 

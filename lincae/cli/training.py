@@ -95,6 +95,7 @@ class TrainingCLI(LightningCLI):
             refuse_mixed_runs(config)
             if config.ckpt_path is not None:
                 self.head = read_head(config.ckpt_path)
+            log_into_run_folder(config)
             prepare_wandb(config, self.head.get("wandb_id"))
             prepare_precision(config)
 
@@ -120,6 +121,20 @@ def separate_sweep_runs(config: Any) -> None:
         config.trainer.default_root_dir = str(run_folder(config) / os.environ["WANDB_RUN_ID"])
 
 
+def loggers_of(config: Any) -> list[Any]:
+    """What stands under `trainer.logger`, whether one or several."""
+    loggers = config.trainer.logger
+    return loggers if isinstance(loggers, list) else [loggers]
+
+
+def log_into_run_folder(config: Any) -> None:
+    """`save_dir: .` of a logger means the folder of the run, so that runs side by side do not share a log."""
+    for logger in loggers_of(config):
+        settings = getattr(logger, "init_args", None)
+        if settings and settings.get("save_dir") == ".":
+            settings.save_dir = str(run_folder(config))
+
+
 def prepare_precision(config: Any) -> None:
     """Train in float32 on a CPU without bf16 instructions, where emulating them takes more than ten times as long."""
     wants_bf16 = str(config.trainer.precision).startswith("bf16")
@@ -132,9 +147,7 @@ def prepare_precision(config: Any) -> None:
 
 def prepare_wandb(config: Any, run: str | None) -> None:
     """Keep W&B's files in the run's folder, continue the run of a resumed checkpoint, go offline without a key."""
-    loggers = config.trainer.logger
-    loggers = loggers if isinstance(loggers, list) else [loggers]
-    for logger in loggers:
+    for logger in loggers_of(config):
         if getattr(logger, "class_path", None) != WANDB_LOGGER:
             continue
         folder = run_folder(config)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import math
 import re
 from pathlib import Path
 
@@ -42,3 +44,19 @@ def last_curve(history: History, figure: str) -> dict[float, float]:
     prefix = f"val/{figure}/a"
     points = {float(name.removeprefix(prefix)): v[-1][1] for name, v in history.items() if name.startswith(prefix)}
     return dict(sorted(points.items()))
+
+
+def last_line(file: Path) -> tuple[int, dict[str, float]]:
+    """Step and figures of the last validation that `callbacks.FiguresFile` wrote down.
+
+    Args:
+        file: `figures.jsonl`, which may end in half a line, or not be there.
+
+    Returns:
+        The optimiser steps taken, 0 if there was no validation, and figure -> value, NaN where it was not finite.
+    """
+    lines = file.read_text().split("\n")[:-1] if file.exists() else []
+    if not lines:
+        return 0, {}
+    line = json.loads(lines[-1])
+    return line.pop("step"), {name: math.nan if value is None else value for name, value in line.items()}
