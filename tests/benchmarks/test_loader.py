@@ -36,6 +36,7 @@ def run(tmp_path_factory):
     return json.loads(done.stdout.splitlines()[-1]), folder / "2-files-of-0.1-minutes"
 
 
+@pytest.mark.slow
 def test_every_case_is_measured(run):
     results, _ = run
     cases = {(row["format"], row["samples"], row["workers"], row["way"]) for row in results["rates"]}
@@ -59,6 +60,7 @@ def test_every_case_is_measured(run):
     assert results["versions"].keys() == {"python", "libsndfile", "numpy", "soundfile", "torch"}
 
 
+@pytest.mark.slow
 def test_audio_is_what_the_page_says(run):
     _, folder = run
     for kind, subtype in (("wav", "PCM_16"), ("flac", "PCM_16"), ("mp3", "MPEG_LAYER_III")):

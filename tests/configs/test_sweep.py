@@ -5,6 +5,7 @@ import math
 import os
 from pathlib import Path
 
+import pytest
 import yaml
 
 from lincae.cli import sweep
@@ -42,6 +43,7 @@ def test_a_command_of_wandbs_agent_trains_the_tiny_model_in_a_folder_of_its_own(
     assert (tmp_path / "run0" / "csv" / "version_0" / "metrics.csv").exists()
 
 
+@pytest.mark.slow
 def test_lincae_sweep_trains_the_tiny_model_with_wandb_offline(music, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("WANDB_")]:

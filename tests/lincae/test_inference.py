@@ -407,7 +407,7 @@ def test_saving_overwrites_nothing_and_leaves_nothing_half(spectral, tmp_path, m
     def fail(*arguments, **named):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("lincae.pretrained.save_file", fail)
+    monkeypatch.setattr("lincae.pretrained.save", fail)
     with pytest.raises(OSError, match="no space"):
         model.save_pretrained(tmp_path / "new")
     assert sorted(os.listdir(tmp_path)) == ["empty", "mine"]

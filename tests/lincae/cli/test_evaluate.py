@@ -150,6 +150,7 @@ def test_several_models_at_a_time_give_the_same_results(tracks, tmp_path):
     assert (together / "results.json").read_bytes() == (alone / "results.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_an_error_in_one_of_several_processes_is_told(tracks, tmp_path):
     (tmp_path / "journal").mkdir()
     (tmp_path / "journal" / "saturating.jsonl").write_text("{}\n")
@@ -341,7 +342,8 @@ def test_a_class_and_a_checkpoint_are_models(fit, music, tracks, tmp_path):
         "--trainer.default_root_dir=tiny",
         "--trainer.logger.save_dir=t",
     )
-    found = run(tracks, tmp_path / "out", "mine=lincae.autoencoders.controls.Identity", str(tmp_path / "tiny"))
+    models = ["mine=lincae.autoencoders.controls.Identity", str(tmp_path / "tiny")]
+    found = run(tracks, tmp_path / "out", *models, more=["--excerpts", "1"])
     assert set(found["models"]) == {"mine", "tiny"}
     assert len(found["sha256"]["tiny"]) == 64
     assert found["sample_rate"] == {"mine": 44_100, "tiny": 44_100}

@@ -157,6 +157,7 @@ def test_a_larger_count_adds_runs_to_those_that_are_done(run):
     assert len(results()["runs"]) == 6  # the grid has no more
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on_from_the_last_checkpoint(program, tmp_path):
     """SIGTERM to the command, in a process of its own, while the third run waits."""
     (tmp_path / "my-sweep.yaml").write_text(yaml.safe_dump(GRID, sort_keys=False))

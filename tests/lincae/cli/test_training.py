@@ -147,7 +147,13 @@ def test_augmentations_in_a_wrong_order_are_refused(fit, music, tmp_path):
     assert "KSources must come before PeakLimit" in done.stderr
 
 
-@pytest.mark.parametrize(("mode", "lines"), [({}, 1), ({"WANDB_MODE": "offline"}, 0)], ids=["no mode", "offline"])
+@pytest.mark.parametrize(
+    ("mode", "lines"),
+    [
+        pytest.param({}, 1, id="no mode"),
+        pytest.param({"WANDB_MODE": "offline"}, 0, id="offline", marks=pytest.mark.slow),
+    ],
+)
 def test_wandb_without_a_key_goes_offline_in_one_loud_line(fit, music, tmp_path, mode, lines):
     """In an empty home there is no key; the run must hold the figures of every epoch all the same."""
     home = tmp_path / "home"
@@ -169,6 +175,7 @@ def test_wandb_without_a_key_goes_offline_in_one_loud_line(fit, music, tmp_path,
     assert identity in next((tmp_path / "wandb").glob("offline-run-*")).name
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_its_wandb_identity(fit, music, tmp_path):
     arguments = [
         f"--data.train={music}",

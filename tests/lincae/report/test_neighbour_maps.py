@@ -76,5 +76,6 @@ def test_a_package_that_is_missing_is_named_with_its_command(monkeypatch, method
         require([method])
 
 
-def test_what_is_installed_for_development_is_enough():
+@pytest.mark.slow
+def test_what_is_installed_for_the_slow_tests_is_enough():
     require(list(neighbours.METHODS))
