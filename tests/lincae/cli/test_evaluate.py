@@ -348,6 +348,4 @@ def test_a_class_and_a_checkpoint_are_models(fit, music, tracks, tmp_path):
     assert len(found["sha256"]["tiny"]) == 64
     assert found["sample_rate"] == {"mine": 44_100, "tiny": 44_100}
     assert found["models"]["tiny"]["encoder/additivity_error"] > 0
-    assert found["excerpts"]["tiny"] == [
-        [name, 44_100 * n] for name in ("track 0", "track 1", "track 2") for n in (0, 1)
-    ]
+    assert found["excerpts"]["tiny"] == [["track 0", 0], ["track 1", 0], ["track 2", 0]]
