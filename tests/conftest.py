@@ -1,11 +1,13 @@
 """Audio on disk and the command line, for tests of the whole."""
 
+import multiprocessing
 import os
+import shlex
 import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import boto3
+import command_process
 import numpy as np
 import pytest
 import soundfile
@@ -66,17 +69,62 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+class Command:
+    """One command line of `lincae` in a process of its own.
+
+    Args:
+        process: runs it.
+        output: files of what it prints.
+    """
+
+    def __init__(self, process: Any, output: Sequence[Path]) -> None:
+        self.process, self.output = process, output
+
+    def wait(self, seconds: float = 600) -> subprocess.CompletedProcess:
+        """Its exit status, negative for a signal, and what it printed."""
+        self.process.join(seconds)
+        if self.process.exitcode is None:
+            self.process.kill()
+            raise TimeoutError(f"still running after {seconds} s:\n{self.output[1].read_text()[-4000:]}")
+        printed = (path.read_text() for path in self.output)
+        return subprocess.CompletedProcess(self.process.name, self.process.exitcode, *printed)
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> Any:
+    """Makes processes that have the training's libraries loaded, which takes seconds, but have run nothing."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["callbacks", "datamodules", "lightning.pytorch.loggers", "lincae.cli.training"])
+    return context
+
+
 @pytest.fixture
-def fit(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
-    """Runs `lincae fit` in a process, in an empty working directory, by default with the tiny configuration."""
+def start(fork_server: Any, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Command]:
+    """Starts a command of `lincae`, in an empty working directory, on one thread."""
+
+    def launch(*arguments: str, **environment: str) -> Command:
+        output = [tmp_path_factory.mktemp("printed") / name for name in ("stdout", "stderr")]
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+        environment = {**inherited, "OMP_NUM_THREADS": "1", "WANDB_SILENT": "true", **environment}
+        process = fork_server.Process(
+            target=command_process.run,
+            args=(arguments, str(tmp_path), environment, [str(path) for path in output]),
+            name=shlex.join(["lincae", *arguments]),
+        )
+        process.start()
+        return Command(process, output)
+
+    return launch
+
+
+@pytest.fixture
+def fit(start: Callable[..., Command]) -> Callable[..., subprocess.CompletedProcess]:
+    """Runs `lincae fit`, by default with the tiny configuration."""
 
     def run(*arguments: str, config: str = str(TINY), check: bool = True, **environment: str):
-        command = [sys.executable, "-m", "lincae.cli.main", "fit", "--config", config, *arguments]
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
-        env = {**inherited, "OMP_NUM_THREADS": "1", "WANDB_SILENT": "true", **environment}
-        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=600, check=False)
+        done = start("fit", "--config", config, *arguments, **environment).wait()
         if check and done.returncode:
-            raise AssertionError(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+            raise AssertionError(f"{done.args} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
         return done
 
     return run
