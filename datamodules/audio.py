@@ -131,6 +131,14 @@ class AudioDataModule(LightningDataModule):
         if not self._validation_sets:
             self._scan_validation()
 
+    def on_exception(self, exception: BaseException) -> None:
+        """Ends the loaders' workers, which the trainer forgets if it is a validation that breaks off.
+
+        They do not obey the SIGTERM by which Python would end them, so it would wait for them forever.
+        """
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            self.trainer.fit_loop.teardown()
+
     def train_dataloader(self) -> DataLoader:
         """Batches from the trainer's step to the end of the trainer's epoch, which `max_steps` may cut short."""
         trainer = self.trainer

@@ -7,23 +7,23 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from subprocess import CompletedProcess
 from types import SimpleNamespace
 from typing import Any
 
 import boto3
-import command_process
 import numpy as np
 import pytest
 import soundfile
 import torch
+from commands import TINY, Command
+from commands import run as run_command
 
 torch.set_num_threads(1)
-
-TINY = Path(__file__).parent / "configs" / "tiny.yaml"
 
 
 def leaves(value: Any, name: str = "") -> dict[str, Any]:
@@ -45,6 +45,13 @@ def training_state() -> Callable[[Path], dict[str, Any]]:
         return leaves({name: value for name, value in checkpoint.items() if name not in ("loops", "config")})
 
     return read
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints what tests have counted with `record_property`, such as the kills that a training survived."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{report.nodeid.split('::')[-1]}: {value} {name}")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -69,27 +76,6 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class Command:
-    """One command line of `lincae` in a process of its own.
-
-    Args:
-        process: runs it.
-        output: files of what it prints.
-    """
-
-    def __init__(self, process: Any, output: Sequence[Path]) -> None:
-        self.process, self.output = process, output
-
-    def wait(self, seconds: float = 600) -> subprocess.CompletedProcess:
-        """Its exit status, negative for a signal, and what it printed."""
-        self.process.join(seconds)
-        if self.process.exitcode is None:
-            self.process.kill()
-            raise TimeoutError(f"still running after {seconds} s:\n{self.output[1].read_text()[-4000:]}")
-        printed = (path.read_text() for path in self.output)
-        return subprocess.CompletedProcess(self.process.name, self.process.exitcode, *printed)
-
-
 @pytest.fixture(scope="session")
 def fork_server() -> Any:
     """Makes processes that have the training's libraries loaded, which takes seconds, but have run nothing."""
@@ -107,7 +93,7 @@ def start(fork_server: Any, tmp_path: Path, tmp_path_factory: pytest.TempPathFac
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
         environment = {**inherited, "OMP_NUM_THREADS": "1", "WANDB_SILENT": "true", **environment}
         process = fork_server.Process(
-            target=command_process.run,
+            target=run_command,
             args=(arguments, str(tmp_path), environment, [str(path) for path in output]),
             name=shlex.join(["lincae", *arguments]),
         )
@@ -118,7 +104,7 @@ def start(fork_server: Any, tmp_path: Path, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture
-def fit(start: Callable[..., Command]) -> Callable[..., subprocess.CompletedProcess]:
+def fit(start: Callable[..., Command]) -> Callable[..., CompletedProcess]:
     """Runs `lincae fit`, by default with the tiny configuration."""
 
     def run(*arguments: str, config: str = str(TINY), check: bool = True, **environment: str):
