@@ -38,7 +38,8 @@ class ImplicitLinearity(LightningModule):
     batch's `Mixture`. All schedules are functions of progress = optimiser steps taken / total steps.
 
     Args:
-        autoencoder: a module with the methods of `lincae.autoencoders.protocol.LatentAutoencoder`.
+        autoencoder: a module with the methods of `lincae.autoencoders.protocol.LatentAutoencoder`. On the command line
+            it may be left out beside `init_from`, whose it is then.
         optimizer: makes the optimiser from the parameters; its learning rate is the schedule's peak.
         learning_rate_schedule: factor on that rate over training.
         gain_schedule: range of random gains over training; the gain callback asks for it.
@@ -50,15 +51,16 @@ class ImplicitLinearity(LightningModule):
         channels_last: keep 4-D weights in channels-last order.
 
     Raises:
-        MisconfigurationException: when training starts without `max_steps`, or with one that contradicts
-            `total_steps` or the checkpoint that is resumed; when the weights of that are of another model.
+        MisconfigurationException: without an autoencoder; when training starts without `max_steps`, or with one that
+            contradicts `total_steps` or the checkpoint that is resumed; when the weights of that, or of `init_from`,
+            are of another model.
     """
 
     autoencoder: Any  # an nn.Module with the protocol's methods
 
     def __init__(
         self,
-        autoencoder: nn.Module,
+        autoencoder: nn.Module | None = None,
         optimizer: OptimizerCallable = reference_optimizer,
         learning_rate_schedule: LearningRateSchedule = LearningRateSchedule(),  # noqa: B008 (frozen)
         gain_schedule: GainSchedule = GainSchedule(),  # noqa: B008 (frozen)
@@ -70,6 +72,11 @@ class ImplicitLinearity(LightningModule):
         channels_last: bool = False,
     ) -> None:
         super().__init__()
+        if autoencoder is None:
+            raise MisconfigurationException(
+                "there is no model to train: name one under model.autoencoder, or one to go on from with "
+                "--model.init_from=SOURCE"
+            )
         self.autoencoder = autoencoder
         if channels_last:
             autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -141,7 +148,10 @@ class ImplicitLinearity(LightningModule):
 
     def on_fit_start(self) -> None:
         if self.init_from is not None and self.trainer.ckpt_path is None:  # a resumed run has its own weights
-            take_weights(self.autoencoder, load_pretrained(self.init_from).autoencoder, self.init_from)
+            try:
+                take_weights(self.autoencoder, load_pretrained(self.init_from).autoencoder, self.init_from)
+            except (ValueError, OSError) as error:
+                raise MisconfigurationException(f"--model.init_from: {error}") from error
             self._averaged.restart(self)
 
     def on_train_start(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from importlib.metadata import version
@@ -28,6 +29,9 @@ SOURCES = (
     f"a folder with {CONFIG}, a run's folder (with {LAST}), a .ckpt, or published weights "
     f"({', '.join(PUBLISHED_WEIGHTS)})"
 )
+CLASS_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+FILES = {".ckpt", ".json", ".pt", ".pth", ".safetensors"}
+"""Endings of files, which no class has."""
 
 
 class Pretrained(NamedTuple):
@@ -50,7 +54,8 @@ def load_pretrained(source: str | Path) -> Pretrained:
             a folder that `lincae.Autoencoder.save_pretrained` wrote, the folder of a run, or one in the layout of the
             published Lin-CAE; a training checkpoint (`.ckpt`), of which, as of a run, the averaged weights are taken;
             Music2Latent's file (`.pt`); a name in `lincae.published.RELEASES`; a repository OWNER/NAME on the Hugging
-            Face Hub that holds such a folder. What was downloaded once is not downloaded again.
+            Face Hub that holds such a folder; the path of a class or function that makes the autoencoder without
+            arguments. What was downloaded once is not downloaded again.
 
     Raises:
         ValueError: if the source names nothing that can be read: what can.
@@ -68,10 +73,37 @@ def load_pretrained(source: str | Path) -> Pretrained:
         return from_path(folder / release.weights)
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not path.suffix:
         return from_path(downloaded(name, name, [CONFIG, WEIGHTS, *PUBLISHED_WEIGHTS, "*_kwargs*.yaml"]))
+    if CLASS_PATH.fullmatch(name) and path.suffix not in FILES:
+        return Pretrained(module_from_class(name))
     raise FileNotFoundError(
-        f"{name!r} is no file or folder here and names no model: give {SOURCES}, one of {', '.join(RELEASES)}, or a "
-        "repository OWNER/NAME on the Hugging Face Hub"
+        f"{name!r} is no file or folder here and names no model: give {SOURCES}, one of {', '.join(RELEASES)}, a "
+        "repository OWNER/NAME on the Hugging Face Hub, or a class path"
     )
+
+
+def from_class(path: str) -> Any:
+    """What the class or function at a path makes, such as `my_models.Codec`.
+
+    Raises:
+        ValueError: if there is none, or it wants arguments: what is wrong.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)()
+    except (ImportError, AttributeError, TypeError) as error:
+        raise ValueError(f"{path!r} names no model: {error}") from error
+
+
+def module_from_class(path: str) -> nn.Module:
+    """The same in evaluation mode.
+
+    Raises:
+        ValueError: if it is no module.
+    """
+    made = from_class(path)
+    if not isinstance(made, nn.Module):
+        raise ValueError(f"{path!r} names no model: it makes a {type(made).__name__}, which is no torch module")
+    return made.eval()
 
 
 def from_path(path: Path) -> Pretrained:

@@ -7,7 +7,7 @@ import inspect
 from argparse import ArgumentError
 from typing import Any
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 from torch import nn
 
 PLAIN = (bool, int, float, str, type(None))
@@ -23,10 +23,20 @@ def build(settings: dict[str, Any]) -> Any:
     Raises:
         ValueError: if there is no such class, or its arguments are others.
     """
+    parser, parsed = parse(settings)
+    return parser.instantiate(parsed).autoencoder
+
+
+def parse(settings: dict[str, Any]) -> tuple[ArgumentParser, Namespace]:
+    """Settings with all defaults, as `autoencoder` of a namespace, and the parser that instantiates them.
+
+    Raises:
+        ValueError: as `build`.
+    """
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--autoencoder", type=nn.Module)
     try:
-        return parser.instantiate(parser.parse_object({"autoencoder": settings})).autoencoder
+        return parser, parser.parse_object({"autoencoder": settings})
     except ArgumentError as error:
         raise ValueError(f"the configuration of the autoencoder cannot be built: {error}") from error
 
@@ -55,7 +65,7 @@ def _plain(value: Any, where: str) -> Any:
     """A value as JSON has it."""
     if isinstance(value, PLAIN):
         return value
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | nn.ModuleList):
         return [_plain(element, where) for element in value]
     if isinstance(value, dict):
         return {key: _plain(element, where) for key, element in value.items()}

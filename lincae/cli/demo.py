@@ -5,10 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,11 +16,11 @@ import soundfile
 import torch
 import yaml
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from datamodules.synthetic_data import corpus_folder
 from lincae.checkpoint import load_autoencoder
 from lincae.cli import evaluate
+from lincae.cli.trainings import Training, assert_same_but_callbacks, train
 from lincae.report.plots import plot_training
 from lincae.report.runs import History, last_curve, last_figures, read_history
 from lincae.report.sounds import latent_arithmetic, write_sounds
@@ -165,85 +162,15 @@ def train_all(folder: Path, seed: int, data: Path | None, overrides: Sequence[st
         f"--data.root={folder.parent / 'data'}",
     ]
     extra += [f"--data.train={data.resolve()}"] if data else []
-    waiting = [
-        Training(name, folder / name, ["--config", config, *changes, *extra, *overrides])
-        for name, (config, changes) in RUNS.items()
-    ]
-    running: list[Training] = []
-    columns = (TextColumn("{task.description:24}"), BarColumn(), TextColumn("{task.fields[state]}"))
-    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
-        tasks = {t.name: progress.add_task(t.name, total=None, state="waiting") for t in waiting}
-        try:
-            while waiting or running:
-                while waiting and len(running) < 2:
-                    running.append(waiting.pop(0).start())
-                time.sleep(0.5)
-                for training in list(running):
-                    if training.update(progress, tasks[training.name]):
-                        running.remove(training)
-        finally:
-            for training in running:
-                training.process.kill()
+    train(
+        [
+            Training(name, folder / name, ["--config", config, *changes, *extra, *overrides])
+            for name, (config, changes) in RUNS.items()
+        ],
+        console,
+    )
     for first, second in PAIRS.values():
         assert_same_but_callbacks(folder / first / "config.yaml", folder / second / "config.yaml")
-
-
-class Training:
-    """One `lincae fit` in a process and a folder of its own.
-
-    Attributes:
-        name: of the model.
-        folder: of the run.
-        process: once started.
-    """
-
-    process: subprocess.Popen
-
-    def __init__(self, name: str, folder: Path, arguments: Sequence[str]) -> None:
-        self.name, self.folder, self.arguments = name, folder, arguments
-
-    def start(self) -> Training:
-        """Start in the run's folder, so that both configurations of a pair name the same one: `.`."""
-        self.folder.mkdir()
-        command = [sys.executable, "-m", "lincae.cli.main", "fit", *self.arguments]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        with (self.folder / "log.txt").open("w") as log:
-            self.process = subprocess.Popen(
-                command, cwd=self.folder, env=environment, stdout=log, stderr=subprocess.STDOUT
-            )
-        return self
-
-    def update(self, progress: Progress, task: TaskID) -> bool:
-        """Show how far it is; True once it has ended.
-
-        Raises:
-            SystemExit: if it failed, with the end of its log.
-        """
-        ended = self.process.poll() is not None
-        if ended and self.process.returncode:
-            tail = (self.folder / "log.txt").read_text()[-3000:]
-            raise SystemExit(
-                f"{tail}\nerror: training {self.name} failed; all of its output is in {self.folder}/log.txt"
-            )
-        total, step, loss = self._state()
-        state = f"step {step}/{total}  loss {loss:.3f}" if step else "starting"
-        progress.update(task, total=total, completed=step, state=state)
-        return ended
-
-    def _state(self) -> tuple[int | None, int, float]:
-        try:
-            total = yaml.safe_load((self.folder / "config.yaml").read_text())["trainer"]["max_steps"]
-            losses = read_history(self.folder / "csv" / "version_0" / "metrics.csv")["train/loss"]
-        except (FileNotFoundError, KeyError, TypeError, ValueError):  # not written yet, or only in part
-            return None, 0, 0.0
-        return total, *losses[-1]
-
-
-def assert_same_but_callbacks(first: Path, second: Path) -> None:
-    """Both resolved configurations must be equal without their callbacks, or the comparison would not be fair."""
-    one, two = (yaml.safe_load(path.read_text()) for path in (first, second))
-    if one.pop("callbacks") == two.pop("callbacks") or one != two:
-        raise SystemExit(f"error: {first} and {second} must differ in callbacks, and in nothing else")
 
 
 def consistency_checks(figures: Figures) -> list[Check]:

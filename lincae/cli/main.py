@@ -16,6 +16,7 @@ COMMANDS = {
     "mix": "lincae.cli.mix",
     "replay": "lincae.cli.replay",
     "report": "lincae.cli.report",
+    "retrofit": "lincae.cli.retrofit",
     "separate": "lincae.cli.separate",
     "sweep": "lincae.cli.sweep",
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +19,7 @@ from lincae.autoencoders.controls import (
 )
 from lincae.autoencoders.foreign import stable_audio_vae
 from lincae.checkpoint import load_autoencoder
-from lincae.pretrained import CONFIG, load_pretrained
+from lincae.pretrained import CONFIG, from_class, load_pretrained
 from lincae.published import RELEASES, find_weights, read_published
 
 CONTROLS: dict[str, Callable[[int], nn.Module]] = {
@@ -122,15 +121,6 @@ def from_checkpoint(path: Path) -> tuple[str, nn.Module]:
     folder = file.parent.parent if file.parent.name == "checkpoints" else file.parent
     name = folder.resolve().name if file.name == "last.ckpt" else f"{folder.resolve().name}-{file.stem}"
     return name, load_autoencoder(file)
-
-
-def from_class(path: str) -> Any:
-    """What the class or function at a path makes."""
-    module, _, name = path.rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name)()
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"{path!r} names no model: {error}") from error
 
 
 def missing_weights(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,9 @@ from lincae.cli.command_line import refuse
 from lincae.cli.configs import ConfigFile
 from lincae.cli.resuming import declare_changes, find_checkpoint, read_head, refuse_mixed_runs, run_folder
 from lincae.module import ImplicitLinearity
+from lincae.pretrained import load_pretrained
+from lincae.settings import parse as parse_autoencoder
+from lincae.settings import settings_of
 
 WANDB_LOGGER = "lightning.pytorch.loggers.WandbLogger"
 
@@ -95,6 +98,7 @@ class TrainingCLI(LightningCLI):
             refuse_mixed_runs(config)
             if config.ckpt_path is not None:
                 self.head = read_head(config.ckpt_path)
+            complete_autoencoder(config, self.head)
             log_into_run_folder(config)
             prepare_wandb(config, self.head.get("wandb_id"))
             prepare_precision(config)
@@ -111,8 +115,42 @@ class TrainingCLI(LightningCLI):
         config = self.config.get(str(self.config.subcommand), self.config)
         dumped = self._parser(self.config.subcommand).dump(config, skip_none=False)
         self.model.config = yaml.safe_load(dumped)
+        check_sample_rates(self.model, self.datamodule)
         if self.head:
             declare_changes(config.ckpt_path, self.head, self.model.config)
+
+
+def complete_autoencoder(config: Any, head: Mapping[str, Any]) -> None:
+    """Puts the autoencoder of the source that training begins with where the configuration names none.
+
+    Args:
+        config: of the run, in which it then stands with all its sizes.
+        head: of the checkpoint that is resumed, which knows it; empty if there is none.
+    """
+    model = config.model.init_args
+    if model.get("autoencoder") is not None:
+        return
+    if model.get("init_from") is None:
+        refuse(
+            "there is no model to train: name one under model.autoencoder, or one to go on from with "
+            "--model.init_from=SOURCE"
+        )
+    if head.get("config"):
+        settings = head["config"]["model"]["init_args"]["autoencoder"]
+    else:
+        try:
+            settings = settings_of(load_pretrained(model.init_from).autoencoder)
+        except (ValueError, TypeError, OSError) as error:
+            refuse(f"--model.init_from: {error}", error)
+    model.autoencoder = parse_autoencoder(settings)[1].autoencoder
+
+
+def check_sample_rates(model: Any, data: Any) -> None:
+    """Refuse audio at another rate than the model's: it would be of another pitch, and nothing else would tell."""
+    reader = getattr(data, "reader", None)  # data modules of others may have none
+    if reader is not None and reader.sample_rate != model.autoencoder.sample_rate:
+        rate = model.autoencoder.sample_rate
+        refuse(f"the model works at {rate} Hz and the data at {reader.sample_rate}: set --data.sample_rate={rate}")
 
 
 def separate_sweep_runs(config: Any) -> None:

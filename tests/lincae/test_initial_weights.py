@@ -9,7 +9,18 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from callbacks import TrainOnly
+from lincae import Autoencoder
+from lincae.autoencoders.spectral import SpectralAutoencoder
 from lincae.initial_weights import take_weights
+from lincae.pretrained import load_pretrained
+from lincae.settings import settings_of
+
+
+@pytest.fixture
+def spectral_folder(tmp_path, spectrogram, sizes):
+    """A saved model of time stride 8."""
+    Autoencoder(SpectralAutoencoder(spectrogram, sizes)).save_pretrained(tmp_path / "spectral")
+    return tmp_path / "spectral"
 
 
 def parts(encoder: int = 2, **others: nn.Module) -> nn.Module:
@@ -72,3 +83,21 @@ def test_a_training_goes_on_from_averaged_weights_with_all_else_new(fit, music, 
 
     shutil.rmtree(tmp_path / "first")  # a resumed run has its own weights
     fit(data, source, *into("second"), "--trainer.max_steps=2", "--model.ema.every=1", "--ckpt_path=last")
+
+
+def test_a_model_that_is_not_named_is_that_of_the_source(fit, music, tmp_path, spectral_folder):
+    into = ["--trainer.default_root_dir=second", "--trainer.logger.save_dir=second"]
+    settings = ["--data.samples=2240", "--data.batch_size=2", "--data.steps_per_epoch=2", "--trainer.max_steps=2"]
+    source = f"--model.init_from={spectral_folder}"
+    few = ["--data.validation_clips=2", "--data.validation_tracks=2", "--data.validation_batch_size=2"]
+    fit(f"--data.train={music}", source, *into, *settings, *few, "--model.optimizer.lr=0", config="retrofit.yaml")
+    before, after = load_pretrained(spectral_folder).autoencoder, load_pretrained(tmp_path / "second").autoencoder
+    assert settings_of(after) == settings_of(before)
+    assert all(torch.equal(value, after.state_dict()[name]) for name, value in before.state_dict().items())
+
+    again = fit(f"--data.train={music}", source, "--data.sample_rate=16000", config="retrofit.yaml", check=False)
+    assert again.returncode == 2
+    assert "the model works at 44100 Hz and the data at 16000: set --data.sample_rate=44100" in again.stderr
+    none = fit(f"--data.train={music}", config="retrofit.yaml", check=False)
+    assert none.returncode == 2
+    assert "there is no model to train" in none.stderr

@@ -114,6 +114,16 @@ NOTHING = {
 }
 
 
+def test_a_class_path_is_what_the_class_makes():
+    autoencoder, scale_factor = load_pretrained("lincae.autoencoders.controls.Identity")
+    assert autoencoder.frame == 4096
+    assert scale_factor == 1
+    with pytest.raises(ValueError, match=r"Origin' names no model: .*missing 2 required"):
+        load_pretrained("lincae.mixing.Origin")
+    with pytest.raises(ValueError, match="a CircularShift, which is no torch module"):
+        load_pretrained("lincae.mixing.CircularShift")
+
+
 @pytest.mark.parametrize("source", NOTHING)
 def test_what_names_nothing_is_refused_with_what_would(source, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

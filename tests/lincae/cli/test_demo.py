@@ -17,11 +17,11 @@ from lincae.cli.demo import (
     GAIN_PANELS,
     ROWS,
     RUNS,
-    assert_same_but_callbacks,
     consistency_checks,
     deterministic_checks,
     keep_earlier,
 )
+from lincae.cli.trainings import assert_same_but_callbacks
 
 # -------------------------------------------------------------------------------------------------------------- checks
 
