@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from callbacks.figures import Figures, Loader
-from lincae.evaluation import DecodedClips, trim
+from lincae.evaluation import DecodedClips
 from lincae.metrics import ClipTable, DecoderAdditivity, EncoderAdditivity
 
 
@@ -39,7 +39,7 @@ class AdditivityFigures(Figures):
                 mix, mixed, decoded_mix = clips.audio, clips.latents, clips.decoded
             else:
                 whole = stems[:, :k].sum(dim=1)
-                mix, mixed = trim(whole, clips.autoencoder.margin), encode(whole)
+                mix, mixed = clips.heard(whole), encode(whole)
                 decoded_mix = clips.decode(mixed)
             decoded_sum = clips.decode(latents[:, :k].sum(dim=1))
             decoder.update(decoded_sum, mix, decoded_mix, decodes[:k].sum(dim=0), clips.index)

@@ -15,6 +15,8 @@ from lincae.evaluation import DecodedClips
 class AudioSamples(Callback):
     """Logs original and decoded validation clips to W&B or TensorBoard, whichever is the logger.
 
+    TensorBoard plays one channel, the mean of all.
+
     Args:
         clips: how many of the first batch's clips.
     """
@@ -36,7 +38,9 @@ class AudioSamples(Callback):
         clips: DecodedClips = outputs["clips"]
         for i in range(min(self.clips, len(clips.index))):
             for kind, audio in (("original", clips.audio[i]), ("decoded", clips.decoded[i])):
-                self._log(trainer, f"audio/{i}/{kind}", audio.float().cpu(), clips.autoencoder.sample_rate)
+                self._log(
+                    trainer, f"audio/{i}/{kind}", clips.playable(audio).float().cpu(), clips.autoencoder.sample_rate
+                )
 
     @staticmethod
     def _log(trainer: Trainer, name: str, audio: Tensor, sample_rate: int) -> None:
@@ -44,4 +48,6 @@ class AudioSamples(Callback):
             if isinstance(logger, WandbLogger):
                 logger.log_audio(name, [audio.numpy()], step=trainer.global_step, sample_rate=[sample_rate])
             elif isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_audio(name, audio[None], trainer.global_step, sample_rate)
+                logger.experiment.add_audio(
+                    name, audio.reshape(1, len(audio), -1).mean(dim=-1), trainer.global_step, sample_rate
+                )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from callbacks.figures import Figures
-from lincae.evaluation import DecodedClips, trim
+from lincae.evaluation import DecodedClips
 from lincae.metrics import MIX_RATIOS, ClipTable, Mixing, mix_pairs
 
 
@@ -33,4 +33,4 @@ class MixingFigures(Figures):
         latents = mix_pairs(clips.latents, clips.latents.roll(1, dims=0), mixing.ratios)
         mixes = mix_pairs(batch["audio"], batch["audio"].roll(1, dims=0), mixing.ratios)
         reconstructed = clips.decode_each(clips.autoencoder.encode(mix) for mix in mixes)
-        mixing.update(clips.decode_each(latents), reconstructed, trim(mixes, clips.autoencoder.margin), clips.index)
+        mixing.update(clips.decode_each(latents), reconstructed, clips.heard(mixes), clips.index)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from callbacks.figures import Figures, Loader
-from lincae.evaluation import DecodedClips, trim
+from lincae.evaluation import DecodedClips
 from lincae.metrics import ClipTable, Removal
 
 
@@ -26,5 +26,5 @@ class RemovalFigures(Figures):
         mix = batch["stems"].sum(dim=1)
         removed = clips.decode_each(clips.latents - encode(stem) for stem in stems)
         reconstructed = clips.decode_each(encode(mix - stem) for stem in stems)
-        remainders = torch.stack([trim(mix - stem, clips.autoencoder.margin) for stem in stems], dim=1)
+        remainders = torch.stack([clips.heard(mix - stem) for stem in stems], dim=1)
         removal.update(removed.transpose(0, 1), reconstructed.transpose(0, 1), remainders, clips.index)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from callbacks.figures import Figures, Loader
-from lincae.evaluation import DecodedClips, trim
+from lincae.evaluation import DecodedClips
 from lincae.metrics import ClipTable, Separation
 
 
@@ -31,7 +31,7 @@ class SeparationFigures(Figures):
 
     def measure(self, clips: DecodedClips, batch: dict[str, Tensor]) -> None:
         stems, encode = batch["stems"], clips.autoencoder.encode
-        mix, targets = stems.sum(dim=1), trim(stems, clips.autoencoder.margin)
+        mix, targets = stems.sum(dim=1), clips.heard(stems)
         estimates = clips.decode_each(clips.latents - encode(mix - stem) for stem in stems.unbind(1))
         self.metrics[0].update(estimates.transpose(0, 1), targets, clips.index)
         if self.by_sum:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 from jsonargparse import lazy_instance
 from lightning.pytorch import LightningDataModule
@@ -17,7 +17,7 @@ from datamodules.corpus import Corpus
 from datamodules.dataset import CropDataset, as_it_is
 from datamodules.headers import read_headers
 from datamodules.index import AudioFile, CorpusIndex, Demands, hold_out, scan, training_part, validation_part
-from datamodules.reader import CropReader
+from datamodules.reader import Channels, CropReader
 from datamodules.sampling import RandomCrops, StepSampler
 from datamodules.shards import is_prepared
 from datamodules.storage import is_url
@@ -47,7 +47,8 @@ class AudioDataModule(LightningDataModule):
         sample_rate: Hz.
         samples: T, of a training crop.
         validation_samples: T, of a validation crop; as `samples` if not given.
-        channels: how files become mono: the `mean` of channels, the `left` one, or for each crop one at `random`.
+        channels: how files become mono: the `mean` of channels, the `left` one, or for each crop one at `random`; or
+            `stereo`, for models of two channels, to which mono files have both channels the same.
         batch_size: clips in a batch, over all processes.
         group_size: clips that are mixed with each other; the whole batch if not given. Mixes do not depend on the
             number of processes as long as this stays the same.
@@ -79,7 +80,7 @@ class AudioDataModule(LightningDataModule):
         sample_rate: int = 44_100,
         samples: int = 34_304,
         validation_samples: int | None = None,
-        channels: Literal["mean", "left", "random"] = "mean",
+        channels: Channels = "mean",
         batch_size: int = 20,
         group_size: int | None = None,
         mixes: Mixes = lazy_instance(CircularShift),  # noqa: B008 (frozen)

@@ -32,12 +32,14 @@ class CropDataset(Dataset):
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
         """`audio` (N, T), `index` (the numbers g), `origins` of the crops, and what had to be `rejected`.
 
+        In stereo `audio` is (N, 2, T).
+
         The latter is (corpus, path, reason) of each replaced crop.
 
         Raises:
             RuntimeError: if no attempt gives a usable crop.
         """
-        audio = batch_buffer(len(indices), self.reader.samples)
+        audio = batch_buffer(len(indices), *self.reader.shape)
         rows = list(audio.numpy())
         rejected = []
         origins: dict[int, Origin] = {}
@@ -67,12 +69,12 @@ class CropDataset(Dataset):
         )
 
 
-def batch_buffer(rows: int, samples: int) -> Tensor:
-    """Room for a batch (N, T), float32; in a loader's worker it is memory that the main process sees too.
+def batch_buffer(*shape: int) -> Tensor:
+    """Room for a batch (N, ...), float32; in a loader's worker it is memory that the main process sees too.
 
     So a batch is written once, where it stays until it is copied to the device.
     """
-    buffer = torch.empty(rows, samples)
+    buffer = torch.empty(*shape)
     return buffer if get_worker_info() is None else buffer.share_memory_()
 
 

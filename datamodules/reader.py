@@ -20,6 +20,8 @@ from datamodules.inspection import mix_down
 from datamodules.rejection import BadAudioError
 from datamodules.shards import FULL_SCALE, Stretch, read_samples
 
+Channels = Literal["mean", "left", "random", "stereo"]
+
 MARGIN = 256  # samples at the lower rate: twice the reach of soxr's HQ filter
 
 
@@ -47,25 +49,31 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class CropReader:
-    """Crops as mono waveforms at one rate.
+    """Crops at one rate, as mono waveforms (T,) or in stereo (2, T).
 
     Args:
         sample_rate: of the crops, Hz.
         samples: T, of each crop.
-        channels: `mean` of all channels, the `left` (first) one, or one at `random` for each crop. Shards are mono.
+        channels: `mean` of all channels, the `left` (first) one, or one at `random` for each crop; or `stereo`, the
+            first and the last, which are the same in a mono file. Shards are mono.
     """
 
     sample_rate: int
     samples: int
-    channels: Literal["mean", "left", "random"] = "mean"
+    channels: Channels = "mean"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a crop: (T,), or (2, T) in stereo."""
+        return (2, self.samples) if self.channels == "stereo" else (self.samples,)
 
     def __call__(self, crop: Crop) -> np.ndarray:
-        """One crop, (T,), float32.
+        """One crop, (T,), float32; (2, T) in stereo.
 
         Raises:
             BadAudioError: `unreadable`, `truncated` or `not_finite`.
         """
-        audio = np.empty((1, self.samples), np.float32)
+        audio = np.empty((1, *self.shape), np.float32)
         (reason,) = self.read([crop], audio)
         if reason is not None:
             raise BadAudioError(reason)
@@ -79,7 +87,7 @@ class CropReader:
 
         Args:
             crops: N places.
-            rows: N arrays (T,), float32.
+            rows: N arrays (T,), float32; (2, T) in stereo.
 
         Returns:
             For each crop, None or the reason why its row is of no use: `unreadable`, `truncated` or `not_finite`.
@@ -109,15 +117,22 @@ class CropReader:
         return reasons
 
     def _convert(self, frames: np.ndarray, crop: Crop, span: Span, row: np.ndarray) -> None:
-        """Frames (n, channels) at the file's rate, float32 or int16, into a row (T,)."""
-        whole = frames.dtype == np.int16
+        """Frames (n, channels) at the file's rate, float32 or int16, into a row (T,), or (2, T) in stereo."""
         if len(frames) != span.last - span.first:
             raise BadAudioError("truncated")
-        if not whole and not np.isfinite(frames).all():
+        if frames.dtype != np.int16 and not np.isfinite(frames).all():
             raise BadAudioError("not_finite")
+        if self.channels == "stereo":
+            for side, channel in zip(row, (0, -1), strict=True):
+                self._convert_mono(frames[:, channel : channel + 1 or None], crop, span, side)
+        else:
+            self._convert_mono(frames, crop, span, row)
+
+    def _convert_mono(self, frames: np.ndarray, crop: Crop, span: Span, row: np.ndarray) -> None:
+        """The same for a row (T,), of frames that are known to be good."""
         same_rate = crop.file.rate == self.sample_rate
         mono = self._mono(frames, crop.draw, row if same_rate else np.empty(len(frames), np.float32))
-        if whole:
+        if frames.dtype == np.int16:
             mono *= np.float32(1 / FULL_SCALE)
         if not same_rate:
             audio = soxr.resample(mono, crop.file.rate, self.sample_rate, quality="HQ")
@@ -141,7 +156,7 @@ class CropReader:
 
     def _mono(self, frames: np.ndarray, draw: float, mono: np.ndarray) -> np.ndarray:
         """Frames (n, channels) into `mono` (n,), which is returned."""
-        if self.channels == "mean":
+        if self.channels == "mean" or frames.shape[1] == 1:
             return mix_down(frames, mono)
         mono[:] = frames[:, int(draw * frames.shape[1]) if self.channels == "random" else 0]
         return mono
@@ -163,5 +178,5 @@ def decode(file: AudioFile, span: Span) -> np.ndarray:
 
 
 def rms(audio: np.ndarray) -> float:
-    """Root mean square of a waveform (T,), full scale 1."""
-    return math.sqrt(np.dot(audio, audio) / len(audio))
+    """Root mean square of a waveform (T,), or of all channels (C, T), full scale 1."""
+    return math.sqrt(np.vdot(audio, audio) / audio.size)

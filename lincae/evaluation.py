@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lincae.autoencoders.protocol import LatentAutoencoder
+from lincae.autoencoders.protocol import LatentAutoencoder, channels_of
 from lincae.streams import Draws
 
 NOISE_SEED = 2510_23530  # of the decoder's noise in every evaluation
@@ -23,11 +23,11 @@ class DecodedClips:
 
     Attributes:
         autoencoder: what made them.
-        audio: originals without their margins, (N, T).
+        audio: originals as they are heard, (N, T), see `heard`.
         index: of each clip in its data set, (N,).
         noise: the decoder's, or None.
         latents: (N, D, L).
-        decoded: reconstructions without margins, (N, T).
+        decoded: reconstructions likewise, (N, T).
     """
 
     autoencoder: LatentAutoencoder
@@ -43,7 +43,8 @@ class DecodedClips:
 
         Args:
             autoencoder: what encodes and decodes.
-            audio: (N, T); T is such that a decode is as long, up to the margin.
+            audio: (N, T), or (N, C, T) for models of several channels; T is such that a decode is as long, up to the
+                margin.
             index: (N,).
             repeat: which of several noises; figures use 0, the noise floor compares it with 1.
 
@@ -58,20 +59,33 @@ class DecodedClips:
         latents = autoencoder.encode(audio)
         draws = Draws(NOISE_SEED + repeat, index.tolist())
         clips = cls(autoencoder, audio, index, autoencoder.sample_noise(latents, draws), latents, audio)
-        clips.audio = trim(audio, autoencoder.margin)
+        clips.audio = clips.heard(audio)
         clips.decoded = clips.decode(latents)
         return clips
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents (N, D, L) -> audio without margins (N, T), under the clips' own noise."""
+        """Latents (N, D, L) -> audio as it is heard, (N, T), under the clips' own noise."""
         decoded = self.autoencoder.decode(latents, self.noise)
-        samples = self.audio.shape[-1] + 2 * self.autoencoder.margin
+        samples = self.audio.shape[-1] // channels_of(self.autoencoder) + 2 * self.autoencoder.margin
         if decoded.shape[-1] < samples:
             raise ValueError(
                 f"clips of {samples} samples decode to {decoded.shape[-1]}: use clips whose STFT frames are a multiple "
                 "of the latent's time stride"
             )
-        return trim(decoded[..., :samples], self.autoencoder.margin)
+        return self.heard(decoded[..., :samples])
+
+    def heard(self, audio: Tensor) -> Tensor:
+        """Audio (..., T), or (..., C, T) for models of several channels, as it is compared: (..., T').
+
+        Without margins, and the channels of a clip one after the other.
+        """
+        inside = trim(audio, self.autoencoder.margin)
+        return inside if channels_of(self.autoencoder) == 1 else inside.flatten(-2)
+
+    def playable(self, heard: Tensor) -> Tensor:
+        """What was `heard`, (T',), as files and players take it: (T,), or (T, C)."""
+        channels = channels_of(self.autoencoder)
+        return heard if channels == 1 else heard.unflatten(-1, (channels, -1)).mT
 
     def decode_each(self, latents: Iterable[Tensor]) -> Tensor:
         """Several sets of latents (N, D, L) for the same clips -> (sets, N, T)."""

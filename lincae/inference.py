@@ -14,6 +14,7 @@ import torch
 from huggingface_hub import ModelHubMixin
 from torch import Tensor, nn
 
+from lincae.autoencoders.protocol import channels_of
 from lincae.chunk_plan import ChunkPlan
 from lincae.chunking import Part, batches, cut, join
 from lincae.decoding_noise import SequentialDraws, by_position, given, in_order
@@ -203,7 +204,7 @@ class Autoencoder(
         shorter than one window is taken to end in silence.
 
         Args:
-            audio: (N, T) or (T,), full scale 1, mono, at `sample_rate`.
+            audio: (N, T) or (T,), full scale 1, at `sample_rate`; for models of C channels (N, C, T) or (C, T).
             progress: is given the list of batches and passes them on, such as `tqdm`.
 
         Returns:
@@ -267,7 +268,7 @@ class Autoencoder(
             progress: as in `encode`.
 
         Returns:
-            float32, (N, full_length).
+            float32, (N, full_length), or (N, C, full_length) for models of C channels.
 
         Raises:
             ValueError: if the latents or the noise have other axes, or the length is not one that was encoded to them.
@@ -281,8 +282,8 @@ class Autoencoder(
     @torch.no_grad()
     def _encoded(self, audio: Tensor, encode: Callable[[Tensor], Tensor], progress: Progress) -> Tensor:
         """What `encode` makes of audio, in chunks where it is long."""
-        audio, plan = clips(audio), self.plan
-        rows, samples = audio.shape
+        audio, plan = clips(audio, channels_of(self.autoencoder)), self.plan
+        rows, samples = len(audio), audio.shape[-1]
         sources = plan.sources(samples)
         encoded = self._run(
             [stop - start for start, stop in sources],
@@ -370,17 +371,20 @@ class Autoencoder(
             raise ValueError(f"scale_factor must be a number other than 0, got {self.scale_factor}")
 
 
-def clips(audio: Tensor) -> Tensor:
-    """Audio (N, T) or (T,) as (N, T), float32.
+def clips(audio: Tensor, channels: int = 1) -> Tensor:
+    """Audio (N, T) or (T,) as (N, T), float32; of several channels, (N, C, T) or (C, T) as (N, C, T).
 
     Raises:
         ValueError: if it has other axes, no samples, or whole numbers.
     """
-    if audio.dim() not in (1, 2) or not audio.numel():
-        raise ValueError(f"audio must be (N, T) or (T,) with N and T above 0, got {tuple(audio.shape)}")
+    inner = "T" if channels == 1 else f"{channels}, T"
+    axes = 1 if channels == 1 else 2
+    if audio.dim() not in (axes, axes + 1) or not audio.numel() or (axes == 2 and audio.shape[-2] != channels):
+        single = "T," if channels == 1 else inner
+        raise ValueError(f"audio must be (N, {inner}) or ({single}) with N and T above 0, got {tuple(audio.shape)}")
     if not audio.is_floating_point():
         raise ValueError(f"audio must be floating point, got {audio.dtype}: divide it by its full scale")
-    return audio.reshape(-1, audio.shape[-1]).float()
+    return (audio if audio.dim() > axes else audio[None]).float()
 
 
 def checked_length(asked: int | None, usual: int, longest: int) -> int:

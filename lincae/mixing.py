@@ -22,7 +22,7 @@ class Mixture:
     """Source clips X and the matrix A that mixes them.
 
     Attributes:
-        sources: X, (S, T), waveforms with full scale 1.
+        sources: X, (S, T), waveforms with full scale 1; (S, C, T) if they have several channels.
         matrix: A, (N, S), float32.
         implicit: whether latents are mixed (A Enc(X)). False once `materialized`: then the mixes are the sources.
     """
@@ -177,8 +177,8 @@ def random_gains(uniform: Tensor, chance: Tensor, low: float, high: float, proba
 
 
 def peak_gains(targets: Tensor, ceiling: float = 1.0) -> Tensor:
-    """The gain (N,), at most 1, that keeps each row of A X (N, T) within +-ceiling; 1 for silent rows."""
-    peaks = targets.abs().amax(dim=1)
+    """The gain (N,), at most 1, that keeps each row of A X (N, ..., T) within +-ceiling; 1 for silent rows."""
+    peaks = targets.abs().flatten(1).amax(dim=1)
     return torch.where(peaks > ceiling, ceiling / peaks, 1.0)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lincae.autoencoders.protocol import LatentAutoencoder
+from lincae.autoencoders.protocol import LatentAutoencoder, channels_of
 from lincae.streams import Draws
 
 
@@ -23,6 +23,7 @@ class Moved:
     def __init__(self, autoencoder: LatentAutoencoder) -> None:
         self.autoencoder = autoencoder
         self.sample_rate, self.margin = autoencoder.sample_rate, autoencoder.margin
+        self.audio_channels = channels_of(autoencoder)
 
     def encode(self, audio: Tensor) -> Tensor:
         return self.autoencoder.encode(audio)
@@ -48,7 +49,7 @@ class LatentCentered(Moved):
     def encode(self, audio: Tensor) -> Tensor:
         samples = audio.shape[-1]
         if samples not in self._of_samples:
-            origin = self.autoencoder.encode(torch.zeros(1, samples, device=audio.device))
+            origin = self.autoencoder.encode(torch.zeros_like(audio[:1]))
             self._of_samples[samples] = self._of_frames[origin.shape[-1]] = origin
         return self.autoencoder.encode(audio) - self._of_samples[samples]
 

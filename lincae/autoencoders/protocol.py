@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from lincae.streams import Draws
 
 
+def channels_of(autoencoder: Any) -> int:
+    """Channels C of the audio of an autoencoder: 1 where it does not say."""
+    return getattr(autoencoder, "audio_channels", 1)
+
+
+def silence_for(autoencoder: Any, rows: int, samples: int, device: Any = None) -> Tensor:
+    """Digital silence in the shape that an autoencoder takes, (N, T) or (N, C, T)."""
+    channels = channels_of(autoencoder)
+    return torch.zeros((rows, samples) if channels == 1 else (rows, channels, samples), device=device)
+
+
 class LatentAutoencoder(Protocol):
     """Rows are independent of one another; noise and randomness are arguments, never hidden state.
+
+    Audio of one channel is (N, T). A model of C channels has the attribute `audio_channels`, C, and wherever (N, T) is
+    written its audio is (N, C, T): what it encodes, decodes and is trained towards. The mixing matrix acts on the first
+    axis alone, so nothing else in a training changes. Figures take the channels of a clip one after the other as one
+    waveform, and so are about all of them.
 
     A model may also have `schedules(progress) -> dict[str, float]`, values of its own that change over training, which
     are then logged, and `networks() -> list[nn.Module]`, what `compile: true` compiles. `lincae.Autoencoder` also needs

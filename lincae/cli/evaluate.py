@@ -24,7 +24,7 @@ from datamodules.index import Demands, scan
 from datamodules.processes import leave_with_parent
 from datamodules.reader import CropReader
 from datamodules.rejection import BadAudioError
-from lincae.autoencoders.protocol import LatentAutoencoder
+from lincae.autoencoders.protocol import LatentAutoencoder, channels_of, silence_for
 from lincae.cli.command_line import INTERRUPTED, number, refusals
 from lincae.cli.embeddings import load_embeddings
 from lincae.cli.journal import Journal
@@ -267,7 +267,7 @@ def measure_model(
     unreadable = journal.restore(tables)
     numbers = list(range(len(excerpts)))
     batches = [numbers[first : first + options.batch_size] for first in range(0, len(numbers), options.batch_size)]
-    reader = CropReader(model.sample_rate, samples)
+    reader = CropReader(model.sample_rate, samples, "mean" if channels_of(model) == 1 else "stereo")
     title = f"evaluating {named.name}"
     with tqdm(desc=title, total=len(batches), initial=len(journal), unit=" batches", position=place) as bar:
         for batch in batches[len(journal) :]:
@@ -327,7 +327,7 @@ def excerpt_length(model: LatentAutoencoder, seconds: float, device: str) -> int
     """
     samples = round(seconds * model.sample_rate)
     for _ in range(3):
-        latents = model.encode(torch.zeros(1, samples, device=device))
+        latents = model.encode(silence_for(model, 1, samples, device))
         decoded = model.decode(latents, model.sample_noise(latents, Draws(0, [0], device))).shape[-1]
         if decoded >= samples:
             return samples

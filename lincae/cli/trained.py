@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lincae.autoencoders.protocol import channels_of
 from lincae.cli.command_line import number
 from lincae.cli.file_jobs import Advance
 from lincae.cli.models import weights_hash
@@ -62,6 +63,11 @@ def load_trained(source: str, options: argparse.Namespace) -> Trained:
         OSError: if it cannot be found.
     """
     model = load_model(source, options.device)
+    if channels_of(model.autoencoder) > 1:
+        raise ValueError(
+            f"{source} hears {channels_of(model.autoencoder)} channels at once, and this command takes each channel of "
+            "a file by itself: use lincae.Autoencoder in Python"
+        )
     model.max_batch_size = options.batch_size
     model.max_chunk_size = round(options.chunk * model.sample_rate)
     try:

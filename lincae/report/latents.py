@@ -137,7 +137,7 @@ def write_latents(
     frames: dict[str, Tensor] = {}
     for name, model in models.items():
         waves = torch.stack([sources[name][source] for source in pair])
-        latents = encode_each(model, torch.tensor(weights)[:, : len(pair)].to(waves) @ waves)
+        latents = encode_each(model, torch.tensordot(torch.tensor(weights)[:, : len(pair)].to(waves), waves, dims=1))
         planes[name] = plane_of(latents, weights) if latents.isfinite().all() else None
         if methods:
             waves = torch.stack([sources[name][source] for source in common])

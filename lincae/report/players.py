@@ -94,10 +94,9 @@ def read_player(folder: Path, sound: Mapping[str, object]) -> Player:
     """One sound of the list."""
     file, gain = folder / str(sound["file"]), float(str(sound.get("gain", 1)))
     content = file.read_bytes()
-    audio, rate = soundfile.read(io.BytesIO(content), dtype="float32")
-    return Player(
-        data_uri("audio/flac", content), spectrogram(audio / gain, rate), len(audio) / rate, -20 * math.log10(gain)
-    )
+    audio, rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
+    picture = spectrogram(audio.mean(axis=1) / gain, rate)  # of the middle, in stereo
+    return Player(data_uri("audio/flac", content), picture, len(audio) / rate, -20 * math.log10(gain))
 
 
 def spectrogram(audio: np.ndarray, sample_rate: int) -> str:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lincae.autoencoders.protocol import LatentAutoencoder
-from lincae.evaluation import DecodedClips, trim
+from lincae.evaluation import DecodedClips
 from lincae.report.results import write
 
 FULL_SCALE = 1 - 2**-15
@@ -29,11 +29,12 @@ def latent_arithmetic(autoencoder: LatentAutoencoder, stems: Mapping[str, Tensor
 
     Args:
         autoencoder: what encodes and decodes.
-        stems: name -> waveform (T,).
+        stems: name -> waveform (T,), or (C, T) for models of several channels.
 
     Returns:
-        Name -> waveform without margins: `original`, `reconstruction`, `decoded-sum` of the stems' latents,
-        `decoded-half` and `decoded-double` from scaled latents, and for each stem `STEM` and `STEM-by-subtraction`.
+        Name -> waveform without margins, (T,) or (T, C): `original`, `reconstruction`, `decoded-sum` of the stems'
+        latents, `decoded-half` and `decoded-double` from scaled latents, and for each stem `STEM` and
+        `STEM-by-subtraction`.
     """
     waves = torch.stack(list(stems.values()))
     mix = waves.sum(dim=0, keepdim=True)
@@ -47,13 +48,13 @@ def latent_arithmetic(autoencoder: LatentAutoencoder, stems: Mapping[str, Tensor
         "decoded-double": clip.decode(2 * z),
     }
     for name, wave in stems.items():
-        sounds[name] = trim(wave[None], autoencoder.margin)
+        sounds[name] = clip.heard(wave[None])
         sounds[f"{name}-by-subtraction"] = clip.decode(z - autoencoder.encode(mix - wave))
-    return {name: sound[0] for name, sound in sounds.items()}
+    return {name: clip.playable(sound[0]) for name, sound in sounds.items()}
 
 
 def write_sounds(sounds: Mapping[str, Tensor], sample_rate: int, folder: Path) -> None:
-    """Write float waveforms (T,) as `folder/NAME.wav`; those beyond full scale keep their level in 32-bit float."""
+    """Write float waveforms (T,) or (T, C) as `folder/NAME.wav`; 32-bit float keeps those beyond full scale."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, sound in sounds.items():
         soundfile.write(folder / f"{name}.wav", sound.cpu().numpy(), sample_rate, subtype="FLOAT")
@@ -100,7 +101,7 @@ def write_excerpt_sounds(
 
 
 def write_flac(sounds: Mapping[str, Tensor], sample_rate: int, folder: Path, place: str) -> list[dict[str, Any]]:
-    """Writes finite waveforms (T,) as `folder/place/NAME.flac`, 16 bits; title, file and gain of each."""
+    """Writes finite waveforms (T,) or (T, C) as `folder/place/NAME.flac`, 16 bits; title, file and gain of each."""
     (folder / place).mkdir(parents=True, exist_ok=True)
     written = []
     for name, sound in sounds.items():

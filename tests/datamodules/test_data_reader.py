@@ -49,6 +49,15 @@ def test_only_the_crop_and_a_margin_are_decoded(tmp_path, write_noise, monkeypat
     assert len(frames) < SAMPLES * 48 / 44.1 + 1000
 
 
+@pytest.mark.parametrize(("channels", "rate"), [(1, 16_000), (2, 16_000), (2, 22_050)])
+def test_stereo_crops_are_both_channels_each_as_it_would_be_alone(tmp_path, write_noise, channels, rate):
+    noise = write_noise("a.wav", rate=rate, channels=channels)
+    crop = CropReader(16_000, SAMPLES, "stereo")(Crop(audio_file(tmp_path, "a.wav"), 300))
+    sides = [soxr.resample(noise[:, side], rate, 16_000, quality="HQ") for side in (0, -1)]
+    assert crop.shape == (2, SAMPLES)
+    np.testing.assert_allclose(crop, [side[300 : 300 + SAMPLES] for side in sides], atol=1e-6)
+
+
 def test_one_channel_can_be_chosen(tmp_path, write_noise):
     noise = write_noise("a.wav", channels=2)
     file = audio_file(tmp_path, "a.wav")
