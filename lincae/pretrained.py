@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
+from lincae.autoencoders.oobleck import CLASS_NAME, OobleckAutoencoder
 from lincae.checkpoint import load_autoencoder
 from lincae.published import RELEASES, find_weights, read_published
 from lincae.published.reading import WEIGHTS as PUBLISHED_WEIGHTS
@@ -51,11 +52,12 @@ def load_pretrained(source: str | Path) -> Pretrained:
 
     Args:
         source: of the following, the first that there is:
-            a folder that `lincae.Autoencoder.save_pretrained` wrote, the folder of a run, or one in the layout of the
-            published Lin-CAE; a training checkpoint (`.ckpt`), of which, as of a run, the averaged weights are taken;
-            Music2Latent's file (`.pt`); a name in `lincae.published.RELEASES`; a repository OWNER/NAME on the Hugging
-            Face Hub that holds such a folder; the path of a class or function that makes the autoencoder without
-            arguments. What was downloaded once is not downloaded again.
+            a folder that `lincae.Autoencoder.save_pretrained` wrote, or diffusers of its `AutoencoderOobleck`, the
+            folder of a run, or one in the layout of the published Lin-CAE; a training checkpoint (`.ckpt`), of which,
+            as of a run, the averaged weights are taken; Music2Latent's file (`.pt`); a name in
+            `lincae.published.RELEASES`; a repository OWNER/NAME on the Hugging Face Hub that holds such a folder; the
+            path of a class or function that makes the autoencoder without arguments. What was downloaded once is not
+            downloaded again.
 
     Raises:
         ValueError: if the source names nothing that can be read: what can.
@@ -158,7 +160,7 @@ def downloaded(name: str, repository: str, patterns: list[str]) -> Path:
 
 
 def read_saved(folder: Path) -> Pretrained:
-    """What `write_saved` wrote.
+    """What `write_saved` wrote, or diffusers its `AutoencoderOobleck`.
 
     Raises:
         FileNotFoundError: if the weights are missing.
@@ -166,8 +168,10 @@ def read_saved(folder: Path) -> Pretrained:
     """
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if config.get("_class_name") == CLASS_NAME:
+            return Pretrained(OobleckAutoencoder.from_folder(folder))
         autoencoder, scale_factor = build(config["autoencoder"]), float(config["scale_factor"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{folder / CONFIG} is no configuration of an autoencoder: {error!r}") from error
     try:
         autoencoder.load_state_dict(load_file(folder / WEIGHTS))

@@ -7,9 +7,12 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from datamodules.index import Demands
 from lincae import Autoencoder
+from lincae.autoencoders.losses import MultiResolutionSTFT, RelativeL2
+from lincae.autoencoders.oobleck import OobleckAutoencoder
 from lincae.cli.held_out import hold_out
 from lincae.cli.main import main
 
@@ -25,7 +28,7 @@ def audio(tmp_path):
         for name in names:
             path = tmp_path / "audio" / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            soundfile.write(path, 0.1 * rng.standard_normal(8000), 44_100)
+            soundfile.write(path, 0.1 * rng.standard_normal((8000, 2)), 44_100)
         return str(tmp_path / "audio")
 
     return write
@@ -79,10 +82,20 @@ def test_a_folder_of_something_else_is_refused(audio, spectral, refused, tmp_pat
     assert "is not empty, and nothing is overwritten" in line
 
 
-def test_a_short_retrofit_leaves_model_and_page_and_goes_on_where_it_was(audio, spectral, refused, tmp_path, capsys):
+@pytest.fixture
+def oobleck(tmp_path):
+    """Stable Audio's architecture in stereo, very small, with random weights."""
+    model = OobleckAutoencoder(8, [4, 8], [1, 2], 8, 4, losses=[RelativeL2(), MultiResolutionSTFT(0.5)])
+    Autoencoder(model, 2.0).save_pretrained(tmp_path / "oobleck")
+    return str(tmp_path / "oobleck")
+
+
+def test_a_short_retrofit_in_stereo_leaves_model_and_page_and_goes_on_where_it_was(
+    audio, oobleck, refused, tmp_path, capsys
+):
     data = audio(*(f"{number}.wav" for number in range(32)))
     out = tmp_path / "out"
-    command = ["retrofit", spectral, "--data", data, "-o", str(out), "--steps", "2", "--excerpts", "1"]
+    command = ["retrofit", oobleck, "--data", data, "-o", str(out), "--steps", "2", "--excerpts", "1"]
     main([*command, "--", "--data.batch_size=2"])
     assert "Against the control: decoder homogeneity" in capsys.readouterr().out
 
@@ -93,6 +106,13 @@ def test_a_short_retrofit_leaves_model_and_page_and_goes_on_where_it_was(audio, 
     assert (out / "evaluation" / "report" / "index.html").is_file()
     model = Autoencoder.from_pretrained(out / "model", device="cpu")
     assert model.scale_factor == 2
+    assert isinstance(model.autoencoder, OobleckAutoencoder)
+    assert model.decode(model.encode(torch.randn(3, 2, 3200))).shape == (3, 2, 3200)
+    listed = json.loads((out / "evaluation" / "sounds.json").read_text())["models"]["after"]
+    assert {soundfile.info(out / "evaluation" / sound["file"]).channels for sound in listed} == {2}
+    assert "hears 2 channels at once" in refused(
+        "encode", str(tmp_path / "audio"), "-o", tmp_path / "z", "--model", out / "model"
+    )
 
     trained = (out / "after" / "log.txt").read_text()
     shutil.rmtree(out / "evaluation")
