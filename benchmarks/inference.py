@@ -13,17 +13,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import resource
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
+from hardware import machine, now
 from linear_cae import Autoencoder as Authors
 from rich.console import Console
 from rich.table import Table
@@ -132,13 +131,6 @@ def timed(work: Callable[[], Tensor], device: str) -> tuple[Tensor, float]:
     return result, now(device) - begin
 
 
-def now(device: str) -> float:
-    """The clock, once the device has done its work."""
-    if torch.device(device).type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
-
-
 def summary(times: dict[str, list[float]], beside: dict[str, list[float]]) -> dict[str, Any]:
     """Minimum and median of each task, and how many times as fast it is as another way, by the minima."""
     return {
@@ -159,13 +151,6 @@ def show(rows: dict[str, dict[str, Any]], title: str) -> None:
         cells = [f"{row[task][key]:.3f}" for task in ("encode", "decode") for key in ("min", "median", "ratio")]
         table.add_row(name, *cells, "-" if row["snr"] is None else f"{row['snr']:.1f}")
     Console(width=130).print(table)
-
-
-def machine(device: str) -> str:
-    """What computes."""
-    if torch.device(device).type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{platform.machine()}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
 
 
 if __name__ == "__main__":
