@@ -13,6 +13,7 @@ from lincae.checkpoint_io import AtomicCheckpointIO
 from lincae.mixing import Batch, Mixture, Origin
 from lincae.settings import build
 from lincae.streams import Draws
+from lincae.weight_order import order_weights
 
 
 @dataclass
@@ -85,6 +86,5 @@ class BrokenStep:
         settings = self.config["model"]["init_args"]
         autoencoder = build(settings["autoencoder"])
         autoencoder.load_state_dict(self.weights)
-        if settings["channels_last"]:
-            autoencoder.to(memory_format=torch.channels_last)
+        order_weights(autoencoder, settings["channels_last"], torch.device(device))
         return autoencoder.to(device).train()

@@ -14,14 +14,17 @@ from torch import Tensor, nn
 from torch.optim import Optimizer, RAdam
 from torch.optim.lr_scheduler import LambdaLR
 
+from lincae.compilation import Compilation
 from lincae.ema import EMA, AveragedWeights
 from lincae.evaluation import DecodedClips
+from lincae.host_memory import keep_freed_memory
 from lincae.initial_weights import misfits, take_weights
 from lincae.mixing import Batch
 from lincae.pretrained import load_pretrained
 from lincae.provenance import provenance
 from lincae.schedules import GainSchedule, LearningRateSchedule
 from lincae.step import take_step
+from lincae.weight_order import order_weights
 
 OptimizerCallable = Callable[[Iterable], Optimizer]
 
@@ -47,8 +50,9 @@ class ImplicitLinearity(LightningModule):
         init_from: whose weights training starts from, in place of random ones; see `lincae.pretrained.load_pretrained`.
         total_steps: planned optimiser steps; the trainer's `max_steps` if not given.
         extend: resume with another length than the checkpoint's, which bends every schedule where it goes on.
-        compile: compile the autoencoder's `networks()` before the first step.
-        channels_last: keep 4-D weights in channels-last order.
+        compile: compile the autoencoder's `networks()` for the steps of training; None does so on a GPU where a
+            compiler works.
+        channels_last: keep 4-D weights in channels-last order in training; None does so on a GPU.
 
     Raises:
         MisconfigurationException: without an autoencoder; when training starts without `max_steps`, or with one that
@@ -68,8 +72,8 @@ class ImplicitLinearity(LightningModule):
         init_from: str | None = None,
         total_steps: int | None = None,
         extend: bool = False,
-        compile: bool = False,
-        channels_last: bool = False,
+        compile: bool | None = None,
+        channels_last: bool | None = None,
     ) -> None:
         super().__init__()
         if autoencoder is None:
@@ -78,12 +82,10 @@ class ImplicitLinearity(LightningModule):
                 "--model.init_from=SOURCE"
             )
         self.autoencoder = autoencoder
-        if channels_last:
-            autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.make_optimizer = optimizer
         self.learning_rate_schedule, self.gain_schedule, self.ema = learning_rate_schedule, gain_schedule, ema
         self.init_from, self.total_steps, self.extend = init_from, total_steps, extend
-        self.compile_networks = compile
+        self.compilation, self.channels_last = Compilation(compile), channels_last
         self.config: dict[str, Any] | None = None
 
     @property
@@ -111,9 +113,20 @@ class ImplicitLinearity(LightningModule):
         return max_steps
 
     @property
+    def _training_device(self) -> torch.device:
+        """Where the module will be when it trains."""
+        return self.trainer.strategy.root_device
+
+    @property
     def gain_range(self) -> tuple[float, float]:
         """The current range of random gains."""
         return self.gain_schedule(self.progress)
+
+    def log(self, name: str, value: Any, *arguments: Any, **settings: Any) -> None:
+        """As Lightning's, which copies a number to the device and waits there: it is written there instead."""
+        if isinstance(value, int | float):
+            value = torch.full((), float(value), device=self.device)
+        super().log(name, value, *arguments, **settings)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Encode the sources, mix the latents, and let the decoder produce the mixed waveforms."""
@@ -143,10 +156,13 @@ class ImplicitLinearity(LightningModule):
     def configure_callbacks(self) -> list[Callback]:
         if self.trainer.state.fn != "fit":
             return []
+        order_weights(self.autoencoder, self.channels_last, self._training_device)  # before they are averaged
         self._averaged = AveragedWeights(self.ema, self.planned_steps)
-        return [self._averaged]
+        return [self._averaged, self.compilation]
 
     def on_fit_start(self) -> None:
+        if self._training_device.type == "cpu":
+            keep_freed_memory()
         if self.init_from is not None and self.trainer.ckpt_path is None:  # a resumed run has its own weights
             try:
                 take_weights(self.autoencoder, load_pretrained(self.init_from).autoencoder, self.init_from)
@@ -157,14 +173,6 @@ class ImplicitLinearity(LightningModule):
     def on_train_start(self) -> None:
         if self.trainer.ckpt_path is not None:
             self._apply_optimizer_settings()
-        if self.compile_networks:
-            if not hasattr(self.autoencoder, "networks"):
-                raise MisconfigurationException(
-                    f"{type(self.autoencoder).__name__} has no networks(), which names what to compile: add it, or set "
-                    "--model.compile=false"
-                )
-            for network in self.autoencoder.networks():
-                network.compile()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         # Lightning counts the steps of the log apart from its optimiser steps, and one too many after a resume.
@@ -220,7 +228,7 @@ class ImplicitLinearity(LightningModule):
     def _log_step(self, loss: Tensor, batch: Batch) -> None:
         assert batch.latents is not None  # the step is taken
         low, high = self.gain_range
-        self.log("train/loss", loss, prog_bar=True)
+        self.log("train/loss", loss)
         self.log_dict(
             {
                 "train/latent_std": batch.latents.std(),

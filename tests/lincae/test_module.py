@@ -17,6 +17,7 @@ from lincae.module import ImplicitLinearity, reference_optimizer
 from lincae.provenance import provenance
 from lincae.schedules import GainSchedule, LearningRateSchedule
 from lincae.streams import Draws
+from lincae.weight_order import order_weights
 
 FRAME, SAMPLES, SOURCES = 16, 64, 4
 
@@ -269,13 +270,20 @@ def test_networks_are_compiled_once_training_starts(tmp_path):
     assert compiled == [toy.first, toy.second]
 
 
-def test_channels_last_weights():
+@pytest.mark.parametrize(("wanted", "expected"), [(None, False), (False, False), (True, True)])
+def test_order_of_weights_in_a_training_on_a_cpu(tmp_path, wanted, expected):
+    """The average has the order of what it averages."""
     toy = Toy()
     toy.conv = nn.Conv2d(3, 5, 3)
-    ImplicitLinearity(toy)
-    assert not toy.conv.weight.is_contiguous(memory_format=torch.channels_last)
-    ImplicitLinearity(toy, channels_last=True)
-    assert toy.conv.weight.is_contiguous(memory_format=torch.channels_last)
+    _, module, _ = fit(tmp_path, module=ImplicitLinearity(toy, sgd, channels_last=wanted), max_steps=1)
+    for weight in (toy.conv.weight, module._averaged._average_model.module.autoencoder.conv.weight):
+        assert weight.is_contiguous(memory_format=torch.channels_last) == expected
+
+
+def test_order_of_weights_for_a_gpu():
+    conv = nn.Conv2d(3, 5, 3)
+    order_weights(conv, None, torch.device("cuda"))
+    assert conv.weight.is_contiguous(memory_format=torch.channels_last)
 
 
 # --------------------------------------------------------------------------------------------------- length of training
