@@ -8,8 +8,14 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from lincae.schedules import ema_decay
+
+SHARDING = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,20 @@ class AveragedWeights(WeightAveraging):
         self.settings, self.total_steps = settings, total_steps
         self.updates = 0
         self._swapped = False
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Copies the networks alone: the module also holds parts of the command line, which cannot be copied.
+
+        Raises:
+            MisconfigurationException: if the strategy gives each process a part of the weights.
+        """
+        if stage == "fit":
+            if isinstance(trainer.strategy, SHARDING):
+                raise MisconfigurationException(
+                    f"{type(trainer.strategy).__name__} gives each process a part of the weights, but averaged weights "
+                    "are kept whole: use --trainer.strategy=ddp, and for memory --trainer.accumulate_grad_batches"
+                )
+            self._average_model = AveragedModel(nn.ModuleDict(dict(pl_module.named_children())), pl_module.device)
 
     def restart(self, pl_module: LightningModule) -> None:
         """Begin the average at the module's weights as they are now."""

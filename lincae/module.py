@@ -228,7 +228,7 @@ class ImplicitLinearity(LightningModule):
     def _log_step(self, loss: Tensor, batch: Batch) -> None:
         assert batch.latents is not None  # the step is taken
         low, high = self.gain_range
-        self.log("train/loss", loss)
+        self.log("train/loss", loss, sync_dist=True)  # the mean over all processes
         self.log_dict(
             {
                 "train/latent_std": batch.latents.std(),

@@ -16,7 +16,7 @@ from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.utilities.rank_zero import rank_zero_only, rank_zero_warn
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
 from lincae.checkpoint_files import CheckpointError
 from lincae.checkpoint_io import AtomicCheckpointIO
@@ -36,6 +36,8 @@ def main(arguments: Sequence[str]) -> None:
     warnings.filterwarnings("ignore", message=".*LeafSpec", module="lightning")  # Lightning's own, nothing to do here
     # Lightning knows no data modules that begin at the trainer's step
     warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch ended")
+    # figures are of the clips of all processes, in each of them
+    warnings.filterwarnings("ignore", message=".*sync_dist=True", module="lightning")
     set_parsing_settings(config_read_mode_fsspec_enabled=False)  # `--data.train=s3://...` is no configuration to open
     try:
         TrainingCLI(
@@ -194,24 +196,23 @@ def prepare_wandb(config: Any, run: str | None) -> None:
         if run is not None:
             logger.init_args.id = run
             logger.init_args.resume = "allow"
-        if not logger.init_args.offline and wandb_has_no_key():
+        obstacle = None if logger.init_args.offline else obstacle_to_wandb()
+        if obstacle is not None:
             logger.init_args.offline = True
             logger.init_args.mode = "offline"  # W&B reads its environment only once, and has done so by now
-            warn_offline(folder)
+            rank_zero_warn(
+                f"{obstacle}: logging offline into {folder}/wandb. Upload the run later with `wandb sync "
+                f"{folder}/wandb/offline-run-*`"
+            )
 
 
-def wandb_has_no_key() -> bool:
-    """Whether W&B would have to ask for a key, in a mode that needs one."""
+def obstacle_to_wandb() -> str | None:
+    """Why W&B's server cannot be used, where it is to be: no key, no answer, or a key that it refuses."""
     if os.environ.get("WANDB_MODE", "online") != "online":
-        return False
+        return None
     import wandb
 
-    return not wandb.login(prompt=False)
-
-
-@rank_zero_only
-def warn_offline(folder: Path) -> None:
-    rank_zero_warn(
-        f"NO W&B KEY FOUND: logging offline into {folder}/wandb. Log in with `wandb login`, or upload the run later "
-        f"with `wandb sync {folder}/wandb/offline-run-*`"
-    )
+    try:
+        return None if wandb.login(prompt=False) else "NO W&B KEY FOUND (`wandb login` asks for one)"
+    except wandb.errors.AuthenticationError as error:
+        return f"NO W&B SERVER ({error})"

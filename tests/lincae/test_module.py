@@ -1,17 +1,19 @@
 """Training with a linear toy autoencoder: every schedule, average and checkpoint against a computation by hand."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.strategies import FSDPStrategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from callbacks import Checkpoints, Gain, PeakLimit, StopAfter
-from lincae.ema import EMA
+from lincae.ema import EMA, AveragedWeights
 from lincae.mixing import Batch, CircularShift, Mixture
 from lincae.module import ImplicitLinearity, reference_optimizer
 from lincae.provenance import provenance
@@ -537,3 +539,10 @@ def test_validation_reconstructs_clips_and_the_mixes_of_tracks():
         assert torch.equal(clips.index, index)
         expected = (weight.T @ weight @ audio.unflatten(-1, (FRAME, -1))).flatten(1)
         torch.testing.assert_close(clips.decoded, expected)
+
+
+def test_strategies_that_shard_weights_are_refused():
+    averaged = AveragedWeights(EMA(), total_steps=10)
+    trainer = SimpleNamespace(strategy=FSDPStrategy.__new__(FSDPStrategy))
+    with pytest.raises(MisconfigurationException, match="FSDPStrategy gives each process a part of the weights"):
+        averaged.setup(trainer, ImplicitLinearity(Toy()), "fit")
