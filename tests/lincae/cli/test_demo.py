@@ -15,11 +15,13 @@ from rich.console import Console
 
 from lincae.cli.demo import (
     GAIN_PANELS,
+    MODELS,
     ROWS,
     RUNS,
     consistency_checks,
     deterministic_checks,
     keep_earlier,
+    retrofit_checks,
 )
 from lincae.cli.trainings import assert_same_but_callbacks
 
@@ -55,6 +57,7 @@ AT_LIMITS = {
         "reconstruction/si_sdr": 2.0,
         **ENCODER,
     },
+    "deterministic-retrofit": {"decoder/homogeneity_snr": 12.0, "reconstruction/si_sdr": 1.0, **BELOW},
 }
 
 
@@ -68,6 +71,8 @@ def test_checks_hold_at_their_limits():
     assert failing(consistency_checks) == failing(deterministic_checks) == []
     assert len(consistency_checks(AT_LIMITS)) == 5
     assert len(deterministic_checks(AT_LIMITS)) == 4
+    assert failing(retrofit_checks) == []
+    assert len(retrofit_checks(AT_LIMITS)) == 3
 
 
 @pytest.mark.parametrize(
@@ -104,13 +109,27 @@ def test_a_deterministic_check_fails_alone_just_beyond_its_limit(number, changes
     assert failing(deterministic_checks, deterministic=changes) == [number]
 
 
+@pytest.mark.parametrize(
+    ("number", "changes"),
+    [
+        (0, {"decoder/homogeneity_snr": 11.99}),
+        (1, {"reconstruction/si_sdr": 0.99}),
+        (1, {"reconstruction/si_sdr": 3.01}),
+        (2, {"encoder/additivity_error": 0.25}),
+    ],
+)
+def test_a_retrofit_check_fails_alone_just_beyond_its_limit(number, changes):
+    assert failing(retrofit_checks, deterministic_retrofit=changes) == [number]
+
+
 def test_worse_reconstruction_may_go_as_far_as_better():
     assert failing(deterministic_checks, deterministic={"reconstruction/si_sdr": -1.0}) == []
 
 
 def test_no_check_holds_without_figures():
     nothing = {name: dict.fromkeys(model, math.nan) for name, model in AT_LIMITS.items()}
-    assert not any(check.holds for check in consistency_checks(nothing) + deterministic_checks(nothing))
+    every = (consistency_checks, deterministic_checks, retrofit_checks)
+    assert not any(check.holds for checks in every for check in checks(nothing))
 
 
 # ------------------------------------------------------------------------------------------------------ configurations
@@ -188,7 +207,8 @@ def test_a_short_demonstration_leaves_its_results(tmp_path):
     results = json.loads((folder / "results.json").read_text())
     assert done.returncode == (not all(check["holds"] for check in results["checks"])), done.stderr[-2000:]
 
-    assert list(results["models"]) == list(results["curves"]) == list(RUNS)
+    assert list(results["models"]) == list(results["curves"]) == list(MODELS)
+    assert list(MODELS) == [*RUNS, "deterministic-retrofit"]
     assert list(RUNS) == ["lin-cae", "baseline", "deterministic", "deterministic-baseline"]
     for name, figures in results["models"].items():
         shown = {figure for figure, _ in ROWS}
@@ -197,7 +217,7 @@ def test_a_short_demonstration_leaves_its_results(tmp_path):
         assert {figure for figure in shown if not math.isfinite(figures[figure])} == set()
         for figure, _ in GAIN_PANELS:
             assert [float(gain) for gain in results["curves"][name][figure]] == [0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3]
-    assert len(results["checks"]) == 9
+    assert len(results["checks"]) == 12
     assert results["protocol"]["seed"] == 0
 
     for kind in ("consistency", "deterministic"):
@@ -205,7 +225,7 @@ def test_a_short_demonstration_leaves_its_results(tmp_path):
     stems = ("bass", "drums", "other", "vocals")
     names = {"original", "reconstruction", "decoded-sum", "decoded-half", "decoded-double", *stems}
     names |= {f"{stem}-by-subtraction" for stem in stems}
-    for model in RUNS:
+    for model in MODELS:
         sounds = {path.stem: soundfile.info(path) for path in (folder / model / "sounds").iterdir()}
         assert sounds.keys() == names
         assert {info.samplerate for info in sounds.values()} == {16_000}
