@@ -12,9 +12,11 @@ from callbacks.gain import Gain
 from callbacks.homogeneity import HomogeneityFigures
 from callbacks.k_sources import KSources
 from callbacks.latent_collapse import LatentCollapse
+from callbacks.match_levels import MatchLevels
 from callbacks.materialize import Materialize
 from callbacks.mixing import MixingFigures
 from callbacks.peak_limit import PeakLimit
+from callbacks.plain_rows import PlainRows
 from callbacks.polarity import Polarity
 from callbacks.progress import Progress
 from callbacks.reconstruction import ReconstructionFigures
@@ -22,6 +24,7 @@ from callbacks.rejected_audio import RejectedAudio
 from callbacks.removal import RemovalFigures
 from callbacks.separation import SeparationFigures
 from callbacks.stop_after import StopAfter
+from callbacks.subtraction import SubtractionRows
 from callbacks.throughput import Throughput
 from callbacks.train_only import TrainOnly
 
@@ -38,9 +41,11 @@ __all__ = [
     "HomogeneityFigures",
     "KSources",
     "LatentCollapse",
+    "MatchLevels",
     "Materialize",
     "MixingFigures",
     "PeakLimit",
+    "PlainRows",
     "Polarity",
     "Progress",
     "ReconstructionFigures",
@@ -49,6 +54,7 @@ __all__ = [
     "SeparationFigures",
     "Stage",
     "StopAfter",
+    "SubtractionRows",
     "Throughput",
     "TrainOnly",
 ]

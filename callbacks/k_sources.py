@@ -17,22 +17,29 @@ class KSources(Augmentation):
 
     Args:
         sources: k, at most the clips of a mix group.
+        fewest: if given, k is drawn for each mix, evenly from `fewest` to `sources`.
         rows: `"add"` appends the mixes to the rows there are; `"replace"` puts them in the place of the mixes that the
             data module made, and keeps the plain clips.
     """
 
     stage = Stage.MIX
 
-    def __init__(self, sources: int = 4, rows: Literal["add", "replace"] = "add") -> None:
+    def __init__(self, sources: int = 4, rows: Literal["add", "replace"] = "add", fewest: int | None = None) -> None:
         if sources < 2:
             raise ValueError(f"a mix needs 2 sources or more, got {sources}")
         if rows not in ("add", "replace"):
             raise ValueError(f"rows must be 'add' or 'replace', got {rows!r}")
-        self.sources, self.rows = sources, rows
+        if fewest is not None and not 2 <= fewest <= sources:
+            raise ValueError(f"fewest must be from 2 to sources, {sources}, got {fewest}")
+        self.sources, self.rows, self.fewest = sources, rows, fewest
 
     def rewrite(self, mixture: Mixture, draws: Draws, module: LightningModule) -> Mixture:
         clips, groups = len(mixture.sources), len(draws.groups)
-        mixes = k_source_mixes(draws.uniform("k sources", clips, clips // groups), self.sources)
+        numbers = None
+        if self.fewest is not None:
+            choices = self.sources - self.fewest + 1
+            numbers = self.fewest + (choices * draws.uniform("number of sources", clips)).long()
+        mixes = k_source_mixes(draws.uniform("k sources", clips, clips // groups), self.sources, numbers)
         kept = mixture.matrix.view(groups, -1, clips)
         if self.rows == "replace":
             kept = torch.eye(clips, device=mixes.device).view(groups, -1, clips)

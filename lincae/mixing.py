@@ -51,6 +51,18 @@ class Mixture:
             raise RuntimeError("the matrix was changed after Materialize: list augmentations before it")
         return replace(self, matrix=matrix)
 
+    def with_sources(self, mixes: Tensor, matrix: Tensor) -> Mixture:
+        """Mixes of the sources as further sources, which go through the encoder by themselves.
+
+        Args:
+            mixes: B, (M, S); the new sources are B X.
+            matrix: (N', S + M), over old and new sources.
+
+        Raises:
+            RuntimeError: as `rewritten`.
+        """
+        return replace(self.rewritten(matrix), sources=torch.cat([self.sources, mix(mixes, self.sources)]))
+
     def materialized(self) -> Mixture:
         """Ordinary input augmentation: the mixed waveforms A X become the sources, under an identity matrix."""
         targets = self.targets
@@ -182,13 +194,14 @@ def peak_gains(targets: Tensor, ceiling: float = 1.0) -> Tensor:
     return torch.where(peaks > ceiling, ceiling / peaks, 1.0)
 
 
-def k_source_mixes(uniform: Tensor, k: int) -> Tensor:
+def k_source_mixes(uniform: Tensor, k: int, numbers: Tensor | None = None) -> Tensor:
     """One convex mix of k random clips of its group for each clip.
 
     Args:
         uniform: draws from U[0, 1), (S, G), G clips per group. The k largest of a row choose the clips and are, scaled
             to sum to 1, their weights.
         k: clips per mix, at most G.
+        numbers: of clips in each mix, (S,), from 1 to k; k in all of them if not given.
 
     Returns:
         (S, S), block-diagonal.
@@ -200,6 +213,20 @@ def k_source_mixes(uniform: Tensor, k: int) -> Tensor:
     if k > group_size:
         raise ValueError(f"mixes of {k} sources need mix groups of {k} clips or more, got {group_size}")
     largest = uniform.topk(k, dim=1)
-    weights = largest.values / largest.values.sum(dim=1, keepdim=True)
+    weights = largest.values
+    if numbers is not None:
+        weights = weights * (torch.arange(k, device=weights.device) < numbers[:, None])
+    weights = weights / weights.sum(dim=1, keepdim=True)
     local = torch.zeros_like(uniform).scatter(1, largest.indices, weights)
     return torch.block_diag(*local.view(-1, group_size, group_size))
+
+
+def matched_levels(matrix: Tensor, levels: Tensor) -> Tensor:
+    """The matrix A (N, S) with the clips of each row at the level of the one with the largest weight.
+
+    Args:
+        matrix: A, (N, S).
+        levels: root mean square of each clip, (S,), above 0.
+    """
+    leader = matrix.abs().argmax(dim=1)
+    return matrix * levels[leader][:, None] / levels

@@ -94,6 +94,8 @@ def clip(broken: BrokenStep, place: int) -> str:
     """Where a source comes from."""
     if not broken.implicit:  # the sources are mixes
         return f"mix {place} of the batch"
+    if broken.origins and place >= len(broken.origins):
+        return f"a mix of the batch, source {place}"
     return origin_line(*broken.origins[place]) if broken.origins else f"clip {place}"
 
 

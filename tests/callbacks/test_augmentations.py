@@ -10,7 +10,18 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 from torch.utils.data import DataLoader
 
-from callbacks import Augmentation, Gain, KSources, Materialize, PeakLimit, Polarity, Stage
+from callbacks import (
+    Augmentation,
+    Gain,
+    KSources,
+    MatchLevels,
+    Materialize,
+    PeakLimit,
+    PlainRows,
+    Polarity,
+    Stage,
+    SubtractionRows,
+)
 from lincae.mixing import Batch, CircularShift, Mixture
 from lincae.module import ImplicitLinearity
 from lincae.schedules import GainSchedule
@@ -115,6 +126,72 @@ def k_source_rows(group: int, k: int) -> torch.Tensor:
         chosen = sorted(uniform, reverse=True)[:k]
         rows.append([u / sum(chosen) if u in chosen else 0.0 for u in uniform])
     return torch.tensor(rows)
+
+
+def test_the_number_of_sources_is_drawn_for_each_mix():
+    after = KSources(4, "replace", fewest=2).rewrite(mixture(), draws(), Module())
+    numbers = [2 + int(3 * u) for u in draws().uniform("number of sources", 8).tolist()]
+    assert len(set(numbers)) > 1
+    for group, rows in enumerate(after.matrix.view(2, 2, 4, 8)[:, 1]):
+        own = numbers[4 * group : 4 * group + 4]
+        expected = torch.stack([k_source_rows((3, 4)[group], k)[place] for place, k in enumerate(own)])
+        torch.testing.assert_close(rows[:, 4 * group : 4 * group + 4], expected)
+    with pytest.raises(ValueError, match="fewest must be from 2 to sources, 4, got 5"):
+        KSources(4, fewest=5)
+
+
+def test_clips_of_a_mix_get_the_level_of_the_one_with_the_largest_weight():
+    before = mixture()
+    loudness = torch.tensor([1.0, 0.1, 0.5, 2.0, 1.0, 0.2, 0.3, 0.4])
+    before = Mixture(
+        loudness[:, None] * before.sources / before.sources.square().mean(1, keepdim=True).sqrt(), before.matrix
+    )
+    after = MatchLevels().rewrite(before, draws(), Module())
+    heard = after.matrix * loudness  # root mean square of each clip in each row
+    share = before.matrix
+    for row in range(16):
+        leader = int(share[row].argmax())
+        torch.testing.assert_close(heard[row], share[row] * loudness[leader])
+    silent = Mixture(0 * before.sources, before.matrix)
+    assert torch.equal(MatchLevels().rewrite(silent, draws(), Module()).matrix, before.matrix)
+
+
+def test_subtraction_leaves_the_rest_of_a_mix_that_was_encoded():
+    before = mixture()
+    after = SubtractionRows().rewrite(before, draws(), Module())
+    assert after.sources.shape == (16, SAMPLES)
+    mixes = before.targets.view(2, 2, 4, SAMPLES)[:, 1].flatten(0, 1)
+    torch.testing.assert_close(after.sources[8:], mixes)
+    latents = torch.randn(16, 3, 5)  # of an encoder that need not be linear
+    rows = after.matrix.view(2, 3, 4, 16)
+    weights = before.matrix.view(2, 2, 4, 8)[:, 1].flatten(0, 1)
+    for place, (target, condition) in enumerate(
+        zip(
+            after.targets.view(2, 3, 4, SAMPLES)[:, 2].flatten(0, 1),
+            after.condition(latents).view(2, 3, 4, 3, 5)[:, 2].flatten(0, 1),
+            strict=True,
+        )
+    ):
+        weight, clip = weights[place].max(dim=0)
+        torch.testing.assert_close(target, mixes[place] - weight * before.sources[clip])
+        torch.testing.assert_close(condition, latents[8 + place] - weight * latents[clip])
+    torch.testing.assert_close(rows[:, :2].flatten(0, 2)[:, :8], before.matrix)
+    whole = SubtractionRows(probability=0).rewrite(before, draws(), Module())
+    torch.testing.assert_close(whole.targets.view(2, 3, 4, SAMPLES)[:, 2].flatten(0, 1), mixes)
+
+
+def test_subtraction_without_mixes_is_refused():
+    plain = Mixture(mixture().sources, torch.eye(8))
+    with pytest.raises(RuntimeError, match="no row that mixes clips"):
+        SubtractionRows().rewrite(plain, draws(), Module())
+
+
+def test_plain_rows_are_appended_group_by_group_and_keep_their_level():
+    before = mixture().rewritten(3 * mixture().matrix)
+    after = PlainRows().rewrite(before, draws(), Module())
+    rows = after.matrix.view(2, 3, 4, 8)
+    assert torch.equal(rows[:, :2].flatten(0, 2), before.matrix)
+    assert torch.equal(rows[:, 2].flatten(0, 1), torch.eye(8))
 
 
 @pytest.mark.parametrize("k", [2, 3, 4])
