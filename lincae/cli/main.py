@@ -13,6 +13,7 @@ COMMANDS = {
     "encode": "lincae.cli.encode",
     "evaluate": "lincae.cli.evaluate",
     "export": "lincae.cli.export",
+    "linear": "lincae.cli.linear",
     "mix": "lincae.cli.mix",
     "replay": "lincae.cli.replay",
     "report": "lincae.cli.report",
