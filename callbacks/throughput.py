@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lincae.mixing import Batch
@@ -54,7 +55,7 @@ class Throughput(Callback):
         self._validation_began = time.perf_counter()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.training:
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
             self._validated += (took := time.perf_counter() - self._validation_began)
             share = self._validated / (time.perf_counter() - self._started)
             rank_zero_info(f"Validation took {took:.1f} s; all so far took {share:.1%} of the training's time")

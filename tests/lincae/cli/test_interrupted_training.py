@@ -15,7 +15,7 @@ from commands import TINY
 from lincae.checkpoint_files import FOLDER, path_of, steps_in
 from lincae.cli import export
 
-UNEQUAL = ("train/clips_per_second", "train/data_wait")
+UNEQUAL = ("train/clips_per_second", "train/data_wait", "train/validation_share")
 KILLS = 20
 
 

@@ -1,6 +1,7 @@
 """`lincae fit` as a user runs it: real files, real processes."""
 
 import csv
+import re
 import struct
 from pathlib import Path
 
@@ -57,6 +58,11 @@ def test_a_folder_of_mixed_files_trains_and_every_epoch_logs_how_linear_it_is(fi
     for name in STEPS:
         assert list(logged(tmp_path, name)) == list(range(12)), name
     assert set(logged(tmp_path, "data/files_unreadable").values()) == {1}
+    assert (
+        len(re.findall(r"Validation took \d+\.\d s; all so far took \d+\.\d% of the training's time", done.stderr)) == 3
+    )
+    shares = logged(tmp_path, "train/validation_share")
+    assert all((0 < share < 1) if step >= 5 else share == 0 for step, share in shares.items())
 
 
 def test_a_run_stopped_by_what_schedules_do_not_see_continues_where_it_was(fit, music, tmp_path):
