@@ -3,6 +3,7 @@
     python benchmarks/inference.py                            10 s of audio, each way three times, in turn
     python benchmarks/inference.py --seconds 2 --compile      compiled ways beside the others
     python benchmarks/inference.py --seconds 1 --bf16         bf16 also on a CPU that has to emulate it
+    python benchmarks/inference.py --keep-memory              in a process that keeps its memory
 
 All ways have the same random weights, hear the same noise and decode under the same draws; `linear-cae` is the authors'
 package (pip install --no-deps linear-cae==0.1.4). Prints a table and, as its last line, JSON: seconds (minimum and
@@ -30,6 +31,7 @@ from torch import Tensor, nn
 
 from lincae import Autoencoder
 from lincae.autoencoders.consistency import ConsistencyAutoencoder
+from lincae.host_memory import keep_freed_memory
 from lincae.metrics.ratios import signal_to_noise
 from lincae.published import write_published
 
@@ -48,9 +50,12 @@ def main() -> None:
         action=argparse.BooleanOptionalAction,
         help="also measure bf16 (default: where there are instructions for it)",
     )
+    parser.add_argument("--keep-memory", action="store_true", help="`keep_freed_memory`, for all ways")
     options = parser.parse_args()
     if options.bf16 is None:
-        options.bf16 = options.device != "cpu" or torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "AVX2")
+        options.bf16 = options.device != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if options.keep_memory:
+        keep_freed_memory()
 
     ways = ways_of(options)
     times, sounds = measure(ways, options)

@@ -2,6 +2,7 @@
 
     python benchmarks/step.py                                     2 clips on a CPU, 20 on a GPU
     python benchmarks/step.py --ways published bf16 --clips 40
+    python benchmarks/step.py --profile                           and what takes the time
     python benchmarks/step.py --small                             in seconds, at the sizes of a test
 
 Each way runs in a process of its own, all from the same weights, on the same clips, mixes and noise. They take turns:
@@ -30,6 +31,7 @@ from inference import authors, awake
 from published_step import PublishedStep
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
+from torch.profiler import profile
 
 from lincae.autoencoders.consistency import ConsistencyAutoencoder
 from lincae.host_memory import keep_freed_memory
@@ -38,6 +40,7 @@ from lincae.module import reference_optimizer
 from lincae.networks.sizes import NetworkSizes
 from lincae.stft import Spectrogram
 from lincae.streams import Draws
+from lincae.weight_order import order_weights
 
 FRAMES = 64
 PARTS = ("data", "encoder", "pyramid", "student", "teacher", "backward", "optimiser")
@@ -52,14 +55,14 @@ class Way:
         precision: of the networks' arithmetic.
         published: the authors' network in the published loop, in place of this project's.
         compiled: by `torch.compile`.
-        channels_last: weights in that order.
+        channels_last: weights in that order; None for the order that training chooses.
         keep_memory: on a CPU, `lincae.host_memory.keep_freed_memory`.
     """
 
     precision: str = "float32"
     published: bool = False
     compiled: bool = False
-    channels_last: bool = True
+    channels_last: bool | None = None
     keep_memory: bool = True
 
 
@@ -71,16 +74,17 @@ WAYS = {
     "published, bf16, compiled": Way("bf16", published=True, compiled=True, channels_last=False, keep_memory=False),
     "plain": Way(channels_last=False, keep_memory=False),
     "float32": Way(),
-    "float32, contiguous": Way(channels_last=False),
+    "float32, channels-last": Way(channels_last=True),
     "float32, compiled": Way(compiled=True),
     "bf16": Way("bf16"),
     "bf16, contiguous": Way("bf16", channels_last=False),
+    "bf16, channels-last": Way("bf16", channels_last=True),
     "bf16, compiled": Way("bf16", compiled=True),
     "bf16, compiled, contiguous": Way("bf16", compiled=True, channels_last=False),
 }
 DEFAULTS = {
     "cpu": ["published", "float32", "bf16"],
-    "cuda": ["published, bf16", "published, bf16, compiled", "float32", "bf16", "bf16, compiled"],
+    "cuda": ["published, bf16, compiled", "bf16, compiled", "bf16, compiled, contiguous"],
 }
 
 
@@ -91,6 +95,8 @@ def main() -> None:
     parser.add_argument("--clips", type=int, help="source clips; twice as many rows")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--steps", type=int, help="timed steps of a way in a round")
+    parser.add_argument("--profile", action="store_true", help="the operations of one more step of each way")
+    parser.add_argument("--cudnn-benchmark", action="store_true", help="as --trainer.benchmark=true sets it")
     parser.add_argument("--small", action="store_true", help="small networks: figures mean nothing, but all code runs")
     options = parser.parse_args()
     kind = torch.device(options.device).type
@@ -98,17 +104,19 @@ def main() -> None:
     options.clips = options.clips or (20 if kind == "cuda" else 2)
     options.steps = options.steps or (20 if kind == "cuda" else 1)
 
-    turns = take_turns(options)
+    turns, profiles = take_turns(options)
     peaks = {name: peak_flops(options.device, DTYPES[name]) for name in {WAYS[way].precision for way in options.ways}}
     rows = {way: summary(turns[way], WAYS[way], options, peaks) for way in options.ways}
     title = f"{options.clips} clips, {machine(options.device)}"
     print_tables(rows, title)
+    for way, operations in profiles.items():
+        show(f"what takes the time: {way}", ["operation", "calls", "seconds", "share"], operations)
     versions = {"torch": torch.__version__, "linear-cae": version("linear-cae")}
     print(json.dumps({**vars(options), **versions, "machine": machine(options.device), "peak": peaks, "results": rows}))
 
 
-def take_turns(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
-    """Way -> what each of its steps gave, those of warming up as well."""
+def take_turns(options: argparse.Namespace) -> tuple[dict[str, list[dict[str, Any]]], dict[str, list[list[str]]]]:
+    """Way -> what each of its steps gave, those of warming up as well; and the rows of its profile, if asked for."""
     context = get_context("spawn")
     pipes, processes = {}, []
     for way in options.ways:
@@ -121,22 +129,30 @@ def take_turns(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
         for way, pipe in pipes.items():
             pipe.send("go")
             turns[way] += pipe.recv()
+    profiles = {}
+    for way, pipe in pipes.items() if options.profile else ():
+        pipe.send("profile")
+        profiles[way] = pipe.recv()
     for pipe, process in zip(pipes.values(), processes, strict=True):
         pipe.send("stop")
         process.join()
-    return turns
+    return turns, profiles
 
 
 def work(pipe: Any, way: Way, options: argparse.Namespace) -> None:
     """A process that takes the steps of one way whenever it is its turn."""
     if way.keep_memory and options.device == "cpu":
         keep_freed_memory()
+    torch.backends.cudnn.benchmark = options.cudnn_benchmark
     steps = Steps(way, options)
     pipe.send("ready")
-    while pipe.recv() == "go":
-        taken = [{**steps.take(), "timed": number > 0} for number in range(options.steps + 1)]
+    while (order := pipe.recv()) != "stop":
+        warming_up = {**steps.take(), "timed": False}
+        if order == "profile":
+            pipe.send(steps.profile())
+        else:
+            pipe.send([warming_up, *({**steps.take(), "timed": True} for _ in range(options.steps))])
         make_room(options.device)
-        pipe.send(taken)
 
 
 def make_room(device: str) -> None:
@@ -156,8 +172,7 @@ class Steps:
         ours = awake(reference(options.small))
         self.model: Any = PublishedStep(authors(ours).train(), ours) if way.published else ours
         self.model.to(self.device)
-        if way.channels_last:
-            self.model.to(memory_format=torch.channels_last)
+        order_weights(self.model, way.channels_last, torch.device(self.device))
         self.optimizer = reference_optimizer(self.model.parameters())
         self.watch = Watch(self.device)
         if way.compiled:
@@ -197,6 +212,23 @@ class Steps:
             return self.model.loss(mixture, self.progress, draws)
         latents = self.model.encode(mixture.sources)
         return self.model.training_loss(mixture.condition(latents), mixture.targets, self.progress, draws).mean()
+
+    def profile(self, longest: int = 12) -> list[list[str]]:
+        """Rows of a table: the operations of one step that take longest, and the others in a line."""
+        with profile() as profiler:
+            self.take()
+        on_gpu = self.device != "cpu"
+        spent = [
+            (event.key, event.count, (event.self_device_time_total if on_gpu else event.self_cpu_time_total) / 1e6)
+            for event in profiler.key_averages()
+        ]
+        spent.sort(key=lambda each: -each[2])
+        whole = sum(seconds for *_, seconds in spent)
+        rows = [
+            [name, str(calls), f"{seconds:.2f}", f"{seconds / whole:.1%}"] for name, calls, seconds in spent[:longest]
+        ]
+        rest = sum(seconds for *_, seconds in spent[longest:])
+        return [*rows, ["others", "", f"{rest:.2f}", f"{rest / whole:.1%}"]]
 
     def peak_gib(self) -> float:
         """Peak memory so far: of the device, or of the process."""
