@@ -30,6 +30,8 @@ CLIPS, FRAMES, STEPS = 20, 64, 800_000
 CHANNELS, BINS = 2, 1024
 CARDS = {"RTX 4090": 165, "L40S": 362, "A100": 312, "H100 SXM": 989}
 """Peak of dense bf16 products with float32 sums as NVIDIA's data sheets give it, TFLOP/s."""
+PROCESSES, LINKS = (2, 4, 8), (25, 250)
+"""Numbers of processes, and GB/s between them: about what PCIe 4.0 x16 and NVLink carry."""
 TERA = 1e12
 
 Cost = dict[str, tuple[float, float]]
@@ -52,7 +54,10 @@ def step_cost(
         spectrogram = torch.empty(rows, CHANNELS, BINS, frames)
         latents = torch.empty(rows, sizes.latents, frames // sizes.time_stride, requires_grad=True)
         maps = [each.detach().requires_grad_() for each in pyramid(latents)]
-        connections = unet.connect(maps)
+        with torch.no_grad():
+            connections = unet.connect(maps)
+        for each in flat(connections):
+            each.requires_grad_()
         log_sigma = torch.empty(rows)
     encoded = count(lambda: [encoder(spectrogram if published else spectrogram[:clips])])
     decoded, connected = count(lambda: pyramid(latents)), count(lambda: flat(unet.connect(maps)))
@@ -128,7 +133,24 @@ def main() -> None:
         ["card, peak in TFLOP/s", *(f"at {mfu:.1%} of it" for mfu in options.mfu)],
         [[f"{card}, {CARDS[card]}", *(f"{each:.0f}" for each in row)] for card, row in hours.items()],
     )
+    exchanged = {count: 2 * (count - 1) / count * 4 * parameters() for count in PROCESSES}
+    show(
+        "what each of several processes sends in a step: gradients in float32, as a ring adds them up",
+        ["processes", "MB", *(f"ms at {speed} GB/s" for speed in LINKS)],
+        [
+            [str(count), f"{sent / 1e6:.0f}", *(f"{sent / 1e6 / speed:.1f}" for speed in LINKS)]
+            for count, sent in exchanged.items()
+        ],
+    )
     print(json.dumps({"ours": ours, "published": published, "growth_tflop": grown, "mfu": options.mfu, "hours": hours}))
+
+
+def parameters() -> int:
+    """Of the three networks."""
+    sizes = NetworkSizes()
+    with torch.device("meta"):
+        networks = Encoder(sizes, CHANNELS, BINS), Pyramid(sizes, BINS), UNet(sizes, CHANNELS, BINS)
+    return sum(each.numel() for network in networks for each in network.parameters())
 
 
 def scaled(factor: float) -> NetworkSizes:

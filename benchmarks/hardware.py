@@ -26,7 +26,7 @@ def now(device: str) -> float:
 
 def peak_flops(device: str, dtype: torch.dtype, size: int | None = None) -> float:
     """FLOP/s of the fastest of several products of two large square matrices."""
-    size = size or (8192 if torch.device(device).type == "cuda" else 2048)
+    size = size or (8192 if torch.device(device).type == "cuda" else 3072)
     one, other = torch.randn(2, size, size, device=device).to(dtype)
     spans = []
     for _ in range(10):

@@ -104,8 +104,10 @@ def main() -> None:
     options.clips = options.clips or (20 if kind == "cuda" else 2)
     options.steps = options.steps or (20 if kind == "cuda" else 1)
 
+    precisions = {WAYS[way].precision for way in options.ways}
+    before = {name: peak_flops(options.device, DTYPES[name]) for name in precisions}
     turns, profiles = take_turns(options)
-    peaks = {name: peak_flops(options.device, DTYPES[name]) for name in {WAYS[way].precision for way in options.ways}}
+    peaks = {name: max(before[name], peak_flops(options.device, DTYPES[name])) for name in precisions}
     rows = {way: summary(turns[way], WAYS[way], options, peaks) for way in options.ways}
     title = f"{options.clips} clips, {machine(options.device)}"
     print_tables(rows, title)

@@ -56,6 +56,8 @@ def test_the_counted_cost_of_a_convolution_and_of_the_reference(cost):
     x = torch.empty(2, 3, 8, 8, device="meta", requires_grad=True)
     assert cost.count(lambda: [conv(x)]) == (2 * 2 * 64 * 3 * 5 * 9, 2 * 2 * 2 * 64 * 3 * 5 * 9)
     ours, published = cost.step_cost(), cost.step_cost(published=True)
+    assert cost.total(ours) / 1e12 == pytest.approx(36.75, abs=0.05)  # counted by hand
+    assert cost.total(published) / 1e12 == pytest.approx(39.1, abs=0.05)
     assert published["encoder"] == pytest.approx([2 * flops for flops in ours["encoder"]], rel=0.01)
     # the pyramid's 1x1 convolutions: as published the teacher has its own, for four blocks a level and one at the end
     positions = (64 * 1024, 64 * 256, 32 * 128, 16 * 64, 8 * 32)
