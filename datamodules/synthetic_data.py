@@ -24,6 +24,7 @@ class SyntheticDataModule(AudioDataModule):
         track_count, track_seconds: validation tracks.
         sample_rate: Hz.
         corpus_seed: seed of the sounds. It is not the seed of the run, which chooses crops.
+        sums: validate on stems instead, and on sums of `sources_per_track` stems of different tracks.
         **settings: as `AudioDataModule`.
     """
 
@@ -37,6 +38,7 @@ class SyntheticDataModule(AudioDataModule):
         track_seconds: float = 4.0,
         sample_rate: int = 16_000,
         corpus_seed: int = 0,
+        sums: bool = False,
         **settings: Any,
     ) -> None:
         if train is not None:
@@ -47,8 +49,8 @@ class SyntheticDataModule(AudioDataModule):
         tracks = corpus_folder(root, "tracks", track_count, track_seconds, sample_rate, corpus_seed)
         super().__init__(
             train=str(clips),
-            validation={"mixtures": Corpus(str(tracks), patterns=["*/mixture.wav"])},
-            tracks=str(tracks),
+            validation={"tracks": Corpus(str(tracks), patterns=["*/[!m]*.wav" if sums else "*/mixture.wav"])},
+            tracks=None if sums else str(tracks),
             sample_rate=sample_rate,
             **settings,
         )

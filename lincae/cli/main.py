@@ -12,6 +12,7 @@ COMMANDS = {
     "demo": "lincae.cli.demo",
     "encode": "lincae.cli.encode",
     "evaluate": "lincae.cli.evaluate",
+    "experiment": "lincae.cli.experiment",
     "export": "lincae.cli.export",
     "linear": "lincae.cli.linear",
     "mix": "lincae.cli.mix",

@@ -1,5 +1,6 @@
 """Training that begins where another ended, whole or in part."""
 
+import dataclasses
 import shutil
 from types import SimpleNamespace
 
@@ -10,10 +11,13 @@ from torch import nn
 
 from callbacks import TrainOnly
 from lincae import Autoencoder
+from lincae.autoencoders.consistency import ConsistencyAutoencoder
 from lincae.autoencoders.spectral import SpectralAutoencoder
 from lincae.initial_weights import take_weights
 from lincae.pretrained import load_pretrained
+from lincae.published import write_published
 from lincae.settings import settings_of
+from lincae.stft import Spectrogram
 
 
 @pytest.fixture
@@ -50,6 +54,34 @@ def test_a_part_that_does_not_exist_is_refused():
         TrainOnly(["enc"]).setup(None, SimpleNamespace(autoencoder=parts()), "fit")
     with pytest.raises(ValueError, match="parts"):
         TrainOnly([])
+
+
+def test_published_weights_are_gone_on_from(fit, music, tmp_path, sizes, awaken):
+    """Random ones in the authors' layout, of small networks: two steps of the consistency autoencoder."""
+    ours = awaken(ConsistencyAutoencoder(Spectrogram(64, 256), dataclasses.replace(sizes, heads=4)))
+    write_published(ours, tmp_path / "published")
+    few = ["--data.batch_size=2", "--data.steps_per_epoch=2", "--trainer.max_steps=2", "--trainer.limit_val_batches=0"]
+    source = f"--model.init_from={tmp_path / 'published'}"
+    fit(f"--data.train={music}", source, "--data.samples=2240", *few, config="retrofit.yaml")
+    checkpoint = torch.load(tmp_path / "runs" / "retrofit-fit" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 2
+    moved = [
+        name
+        for name, value in ours.state_dict().items()
+        if (checkpoint["state_dict"][f"autoencoder.{name}"] != value).any()
+    ]
+    assert "denoiser.network.conv_out.weight" in moved
+    assert "encoder.conv_in.weight" in moved
+
+
+@pytest.mark.slow
+def test_published_weights_of_reference_size_are_gone_on_from(fit, music, tmp_path):
+    write_published(ConsistencyAutoencoder(), tmp_path / "published")
+    few = ["--data.batch_size=2", "--data.steps_per_epoch=2", "--trainer.max_steps=2", "--trainer.limit_val_batches=0"]
+    source = f"--model.init_from={tmp_path / 'published'}"
+    fit(f"--data.train={music}", source, *few, config="retrofit.yaml")
+    checkpoint = torch.load(tmp_path / "runs" / "retrofit-fit" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 2
 
 
 def weights(folder, averaged: bool = True) -> dict[str, torch.Tensor]:

@@ -1,0 +1,186 @@
+"""`lincae experiment`: one question, a few small trainings of two models, and a table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import statistics
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from lincae.cli.command_line import INTERRUPTED, number, refusals
+from lincae.cli.configs import CONFIGS, find_config, load_config, overlay
+from lincae.cli.journal import differences
+from lincae.cli.trainings import Training, train
+from lincae.report.results import digits, finite, write
+from lincae.report.runs import last_line
+
+EXPERIMENTS = CONFIGS / "experiments"
+COMMON = EXPERIMENTS / "common.yaml"
+
+MODELS = {
+    "spectral": ("demo-deterministic.yaml", {"decoder": "[pyramid,conv_out]"}),
+    "waveform": ("demo-waveform.yaml", {"decoder": "[decoder]"}),
+}
+"""Model -> its configuration, and what `${NAME}` stands for in the arguments of a variant."""
+
+SEEDS = (0, 1, 2)
+
+QUICK = [
+    *("--trainer.max_steps=2", "--data.clip_count=16", "--data.track_count=2"),
+    *("--data.validation_clips=2", "--data.validation_tracks=2", "--data.validation_batch_size=2"),
+]
+"""What makes an experiment one of seconds, which shows that it runs and nothing else."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A question, as its file has it.
+
+    Attributes:
+        question: in a sentence.
+        steps: of a training that does not say otherwise.
+        figures: name -> label, the rows of the table.
+        variants: name -> arguments of `lincae fit`, the columns; `${NAME}` is the run of another variant with the same
+            model and seed, listed before.
+        common: arguments of all variants.
+    """
+
+    question: str
+    steps: int
+    figures: Mapping[str, str]
+    variants: Mapping[str, Sequence[str]]
+    common: Sequence[str] = field(default_factory=list)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Train what is left to train, and write the table."""
+    names = sorted(file.stem for file in EXPERIMENTS.glob("*.yaml") if file.stem != "common")
+    parser = argparse.ArgumentParser(prog="lincae experiment", description=__doc__, allow_abbrev=False)
+    parser.add_argument("name", choices=names, help="file in configs/experiments")
+    parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="folder (default: runs/experiments/NAME)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="(default: 0 1 2)")
+    parser.add_argument("--models", choices=MODELS, nargs="+", default=list(MODELS), help="(default: both)")
+    parser.add_argument(
+        "--processes", type=number(int, 1), default=2, help="trainings at a time, one core each (default: %(default)s)"
+    )
+    parser.add_argument("--quick", action="store_true", help="two steps, one seed: whether it runs, and nothing else")
+    options = parser.parse_args(arguments)
+    options.output = options.output or Path("runs/experiments", options.name)
+    try:
+        with refusals():
+            run(options, Console())
+    except KeyboardInterrupt:
+        print("stopped. The same command goes on where it was", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Trains all variants of all models under all seeds, and writes `table.md` and `results.json`.
+
+    Raises:
+        ValueError: if the folder is of another experiment.
+    """
+    begun = time.monotonic()
+    experiment = Experiment(**yaml.safe_load((EXPERIMENTS / f"{options.name}.yaml").read_text(encoding="utf-8")))
+    seeds = options.seeds[:1] if options.quick else options.seeds
+    claim(options.output, {"name": options.name, "quick": options.quick, **vars(experiment)})
+    root = options.output.resolve()
+    for model in options.models:
+        settings = overlay(load_config(find_config(MODELS[model][0])), load_config(COMMON))
+        write(config_of(root, model), yaml.safe_dump(settings, sort_keys=False))
+    waiting = {
+        (model, variant, seed): training(experiment, options.quick, root, model, variant, seed)
+        for model in options.models
+        for variant in experiment.variants
+        for seed in seeds
+    }
+    for later in (False, True):  # those that go on from another one come after all others
+        chosen = [
+            each
+            for (_, variant, _), each in waiting.items()
+            if goes_on(experiment, variant) == later and not (each.folder / "figures.jsonl").exists()
+        ]
+        train(chosen, console, options.processes)
+
+    found = {
+        model: {
+            variant: [last_line(waiting[model, variant, seed].folder / "figures.jsonl")[1] for seed in seeds]
+            for variant in experiment.variants
+        }
+        for model in options.models
+    }
+    text = "\n".join([f"{experiment.question}\n", *(table(experiment, model, found[model]) for model in found)])
+    write(options.output / "table.md", text)
+    write(options.output / "results.json", json.dumps(finite({"seeds": list(seeds), "models": found}), indent=1) + "\n")
+    print(text)
+    print(f"{time.monotonic() - begun:.0f} s. {options.output / 'table.md'}; every figure: results.json beside it")
+
+
+def claim(folder: Path, identity: Mapping[str, Any]) -> None:
+    """Writes down what the folder is of, or sees that it is the same.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    file = folder / "experiment.json"
+    if file.is_file():
+        if others := differences(json.loads(file.read_text()), json.loads(json.dumps(identity))):
+            raise ValueError(f"-o {folder} holds an experiment with other {', '.join(others)}: give another -o")
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"-o {folder} is not empty, and nothing is overwritten: give another")
+    folder.mkdir(parents=True, exist_ok=True)
+    write(file, json.dumps(identity, indent=1) + "\n")
+
+
+def goes_on(experiment: Experiment, variant: str) -> bool:
+    """Whether a variant begins with the weights of another."""
+    return any("--model.init_from" in argument for argument in experiment.variants[variant])
+
+
+def config_of(root: Path, model: str) -> Path:
+    """The configuration of a model's runs."""
+    return root / f"{model}.yaml"
+
+
+def place(root: Path, model: str, variant: str, seed: int) -> Path:
+    """The folder of a run."""
+    return root / "runs" / model / re.sub(r"\W+", "-", variant).strip("-") / f"seed-{seed}"
+
+
+def training(experiment: Experiment, quick: bool, root: Path, model: str, variant: str, seed: int) -> Training:
+    """The training of a variant."""
+    known = {**MODELS[model][1], **{other: str(place(root, model, other, seed)) for other in experiment.variants}}
+    own = [re.sub(r"\$\{(.*?)\}", lambda name: known[name[1]], text) for text in experiment.variants[variant]]
+    arguments = [
+        *("--config", str(config_of(root, model)), f"--data.root={root / 'data'}"),
+        *("--trainer.default_root_dir=.", f"--seed_everything={seed}", f"--data.seed={seed}"),
+        *(f"--trainer.max_steps={experiment.steps}", *experiment.common, *own, *(QUICK if quick else [])),
+    ]
+    return Training(f"{model} {variant} {seed}", place(root, model, variant, seed), arguments)
+
+
+def table(experiment: Experiment, model: str, found: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+    """Markdown: a row for each figure, a column for each variant; means, and the lowest and highest of the seeds."""
+    lines = [[model, *found], ["---", *("---:" for _ in found)]]
+    for figure, label in experiment.figures.items():
+        lines.append([label, *(cell([seed.get(f"val/{figure}") for seed in seeds]) for seeds in found.values())])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def cell(values: Sequence[float | None]) -> str:
+    """`1.23 [1.10, 1.35]`; a dash where a seed has no such figure."""
+    known = [value for value in values if value is not None and value == value]
+    if len(known) < len(values):
+        return "-"
+    mean = digits(statistics.mean(known))
+    return f"{mean} [{digits(min(known))}, {digits(max(known))}]" if len(known) > 1 else mean

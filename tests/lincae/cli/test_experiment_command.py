@@ -1,0 +1,72 @@
+"""`lincae experiment`: every file names what there is, and a quick form of each runs to its table."""
+
+import json
+
+import pytest
+import yaml
+
+from lincae.cli.configs import find_config, load_config, overlay
+from lincae.cli.experiment import COMMON, EXPERIMENTS, MODELS, Experiment, cell, claim, goes_on, table, training
+from lincae.cli.main import main
+
+NAMES = sorted(file.stem for file in EXPERIMENTS.glob("*.yaml") if file != COMMON)
+
+
+def experiment(name):
+    return Experiment(**yaml.safe_load((EXPERIMENTS / f"{name}.yaml").read_text()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_variants_go_on_from_variants_before_them(name, tmp_path):
+    one = experiment(name)
+    for model in MODELS:
+        folders = []
+        for variant in one.variants:
+            made = training(one, False, tmp_path, model, variant, 1)
+            starts = [text.split("=")[1] for text in made.arguments if text.startswith("--model.init_from=")]
+            assert len(starts) == goes_on(one, variant)
+            assert all(start in folders for start in starts)
+            assert not any("${" in text for text in made.arguments)
+            folders.append(str(made.folder))
+        assert len(set(folders)) == len(one.variants)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_common_settings_leave_everything_else(model):
+    base = load_config(find_config(MODELS[model][0]))
+    settings = overlay(base, load_config(COMMON))
+    assert settings["callbacks"].keys() == base["callbacks"].keys() | {"removal", "figures_file"}
+    assert settings["model"] == base["model"]
+
+
+def test_cells_are_means_with_the_lowest_and_the_highest_seed():
+    assert cell([1.0, 3.0, 2.0]) == "2 [1, 3]"
+    assert cell([1.5]) == "1.5"
+    assert cell([1.0, None]) == cell([1.0, float("nan")]) == "-"
+    one = Experiment("Why?", 2, {"a/b": "label"}, {"x": [], "y": []})
+    found = {"x": [{"val/a/b": 1.0}, {"val/a/b": 2.0}], "y": [{}, {}]}
+    assert table(one, "spectral", found).splitlines()[2] == "| label | 1.5 [1, 2] | - |"
+
+
+def test_a_folder_of_another_experiment_is_refused(tmp_path):
+    claim(tmp_path / "out", {"name": "a", "steps": 1})
+    claim(tmp_path / "out", {"name": "a", "steps": 1})
+    with pytest.raises(ValueError, match="holds an experiment with other steps"):
+        claim(tmp_path / "out", {"name": "a", "steps": 2})
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").touch()
+    with pytest.raises(ValueError, match="nothing is overwritten"):
+        claim(tmp_path / "notes", {"name": "a"})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_quick_form_runs_to_its_table(name, tmp_path, capsys):
+    main(["experiment", name, "--quick", "-o", str(tmp_path / "out")])
+    printed = capsys.readouterr().out
+    one, results = experiment(name), json.loads((tmp_path / "out" / "results.json").read_text())
+    assert printed.count(f"| {' | '.join(one.variants)} |") == len(MODELS)
+    for model in MODELS:
+        assert list(results["models"][model]) == list(one.variants)
+        for (figures,) in results["models"][model].values():
+            assert {f"val/{figure}" for figure in one.figures} <= figures.keys()
