@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import math
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 REFUSED = 2  # as argparse ends for options that it does not know
 INTERRUPTED = 130  # as shells report SIGINT
@@ -45,3 +46,18 @@ def number(kind: Callable[[str], float], least: float, most: float = math.inf) -
         return value
 
     return read
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end a command like Ctrl-C."""
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    former = {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for each, handler in former.items():
+            signal.signal(each, handler)

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from lincae.cli.command_line import INTERRUPTED, number, refusals
+from lincae.cli.command_line import INTERRUPTED, number, refusals, stopped_by_signals
 from lincae.cli.configs import CONFIGS, find_config, load_config, overlay
 from lincae.cli.journal import differences
 from lincae.cli.trainings import Training, train
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     options.output = options.output or Path("runs/experiments", options.name)
     try:
-        with refusals():
+        with refusals(), stopped_by_signals():
             run(options, Console())
     except KeyboardInterrupt:
         print("stopped. The same command goes on where it was", file=sys.stderr)

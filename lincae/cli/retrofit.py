@@ -20,7 +20,7 @@ from lincae.autoencoders.protocol import channels_of
 from lincae.checkpoint import load_autoencoder
 from lincae.checkpoint_files import FOLDER
 from lincae.cli import evaluate
-from lincae.cli.command_line import INTERRUPTED, number, refusals
+from lincae.cli.command_line import INTERRUPTED, number, refusals, stopped_by_signals
 from lincae.cli.held_out import Split, hold_out
 from lincae.cli.journal import differences
 from lincae.cli.models import weights_hash
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str]) -> None:
     """Retrofit, or go on with what was stopped."""
     options = parse(arguments)
     try:
-        with refusals():
+        with refusals(), stopped_by_signals():
             retrofit(options, Console())
     except KeyboardInterrupt:
         print("stopped. The same command goes on where it was", file=sys.stderr)

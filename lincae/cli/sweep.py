@@ -9,7 +9,6 @@ import itertools
 import json
 import math
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lincae.cli.command_line import INTERRUPTED, number, refusals, refuse
+from lincae.cli.command_line import INTERRUPTED, number, refusals, refuse, stopped_by_signals
 from lincae.cli.configs import find_config
 from lincae.cli.journal import Lines
 from lincae.cli.sweep_runs import PATIENCE, Run, command_of
@@ -240,18 +239,3 @@ def swept(run: Run) -> SweptRun:
         gain_range=(gains["low"], gains["high"]) if gains else None,
         complaint="" if run.finished else run.complaint(),
     )
-
-
-@contextmanager
-def stopped_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the sweep like Ctrl-C."""
-
-    def stop(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    former = {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for each, handler in former.items():
-            signal.signal(each, handler)
