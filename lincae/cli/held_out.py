@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -39,11 +41,12 @@ def hold_out(data: str, folder: Path, demands: Demands, most: int, stems: bool =
     """Divides audio into some to train on and some that is held out, by links in two folders.
 
     Single files are held out, of which four make a track, or whole tracks of stems. They are chosen by a hash of their
-    names, so that a second split is the same, and are a quarter of all at most.
+    names, so that a second split is the same, and are a quarter of all at most. A folder that holds a split keeps it,
+    though the data may have changed since.
 
     Args:
         data: folder of audio.
-        folder: where `train` and `held-out` are made, if they are not there.
+        folder: where `train`, `held-out` and `split.json` are made, wholly or not at all.
         demands: what files must meet.
         most: tracks that are held out.
         stems: whether the audio lies as `<track>/<stem>.<extension>`, the same stems in every track.
@@ -51,6 +54,11 @@ def hold_out(data: str, folder: Path, demands: Demands, most: int, stems: bool =
     Raises:
         ValueError: if there is too little audio, or it does not lie as it should.
     """
+    done = folder / "split.json"
+    if done.is_file():
+        return Split(folder / "train", folder / "held-out", **json.loads(done.read_text()))
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
     if is_url(data) or not os.path.isdir(data):
         raise ValueError(f"--data {data}: give a folder of audio files on this machine")
     files = scan("data", Corpus(data), demands).files
@@ -76,10 +84,12 @@ def hold_out(data: str, folder: Path, demands: Demands, most: int, stems: bool =
             f"sum-{number % count:03d}/source-{number // count + 1}{os.path.splitext(name)[1]}": units[name][0]
             for number, name in enumerate(held)
         }
-    link({file.path: file for name in units.keys() - set(held) for file in units[name]}, folder / "train")
-    link(test, folder / "held-out")
+    link({file.path: file for name in units.keys() - set(held) for file in units[name]}, partial / "train")
+    link(test, partial / "held-out")
     text = f"{len(held)} of {len(units)} {what} are held out" + ("" if stems else f", {size} of them make a track")
     seconds = min(file.length(demands.sample_rate) for file in test.values()) / demands.sample_rate
+    (partial / "split.json").write_text(json.dumps({"seconds": seconds, "text": text}) + "\n")
+    os.replace(partial, folder)
     return Split(folder / "train", folder / "held-out", seconds, text)
 
 
@@ -88,5 +98,4 @@ def link(files: Mapping[str, AudioFile], folder: Path) -> None:
     for path, file in files.items():
         place = folder / path
         place.parent.mkdir(parents=True, exist_ok=True)
-        if not place.is_symlink():
-            place.symlink_to(os.path.abspath(os.path.join(file.root, file.path)))
+        place.symlink_to(os.path.abspath(os.path.join(file.root, file.path)))
