@@ -1,7 +1,7 @@
 """Encoding and decoding at reference size, beside the authors' package.
 
-    python benchmarks/inference.py                            10 s of audio, each way three times, in turn
-    python benchmarks/inference.py --seconds 2 --compile      compiled ways beside the others
+    python benchmarks/inference.py                            2 s of audio on a CPU, 10 on a GPU, three times in turn
+    python benchmarks/inference.py --compile                  compiled ways beside the others
     python benchmarks/inference.py --seconds 1 --bf16         bf16 also on a CPU that has to emulate it
     python benchmarks/inference.py --keep-memory              in a process that keeps its memory
 
@@ -42,7 +42,7 @@ PARTS = ("frontend", "generator", "diffusion")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of audio")
+    parser.add_argument("--seconds", type=float, help="of audio")
     parser.add_argument("--runs", type=int, default=3, help="timed runs, after one of warming up")
     parser.add_argument("--compile", action="store_true", help="also measure compiled networks")
     parser.add_argument(
@@ -52,6 +52,7 @@ def main() -> None:
     )
     parser.add_argument("--keep-memory", action="store_true", help="`keep_freed_memory`, for all ways")
     options = parser.parse_args()
+    options.seconds = options.seconds or (2.0 if options.device == "cpu" else 10.0)
     if options.bf16 is None:
         options.bf16 = options.device != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
     if options.keep_memory:
