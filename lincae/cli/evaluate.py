@@ -7,6 +7,7 @@ import math
 import platform
 import sys
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
@@ -58,6 +59,8 @@ class Example(NamedTuple):
 def main(arguments: Sequence[str]) -> None:
     """Evaluate models, one after the other, and write what was found."""
     options = parse(arguments)
+    # tables are filled from journals, too, which torchmetrics does not know of
+    warnings.filterwarnings("ignore", message="The ``compute`` method of metric", module="torchmetrics")
     try:
         with refusals():
             evaluate(options)
