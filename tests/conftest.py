@@ -77,8 +77,11 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def fork_server() -> Any:
-    """Makes processes that have the training's libraries loaded, which takes seconds, but have run nothing."""
+def fork_server(object_store: "ObjectStore") -> Any:
+    """Makes processes that have the training's libraries loaded, which takes seconds, but have run nothing.
+
+    There is one such server for all of a process, so it must know the object store from its start.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["callbacks", "datamodules", "lightning.pytorch.loggers", "lincae.cli.training"])
     return context
