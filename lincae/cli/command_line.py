@@ -49,8 +49,8 @@ def number(kind: Callable[[str], float], least: float, most: float = math.inf) -
 
 
 @contextmanager
-def stopped_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end a command like Ctrl-C."""
+def resumable() -> Iterator[None]:
+    """Ctrl-C ends a command that goes on when it is given again, with a line that says so; SIGTERM and SIGHUP alike."""
 
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -58,6 +58,9 @@ def stopped_by_signals() -> Iterator[None]:
     former = {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
+    except KeyboardInterrupt:
+        print("stopped. The same command goes on where it was", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
     finally:
         for each, handler in former.items():
             signal.signal(each, handler)

@@ -6,19 +6,17 @@ import argparse
 import json
 import re
 import statistics
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 from rich.console import Console
 
-from lincae.cli.command_line import INTERRUPTED, number, refusals, stopped_by_signals
+from lincae.cli.command_line import number, refusals, resumable
 from lincae.cli.configs import CONFIGS, find_config, load_config, overlay
-from lincae.cli.journal import differences
+from lincae.cli.journal import claim
 from lincae.cli.trainings import Training, train
 from lincae.report.results import digits, finite, write
 from lincae.report.runs import last_line
@@ -75,12 +73,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--quick", action="store_true", help="two steps, one seed: whether it runs, and nothing else")
     options = parser.parse_args(arguments)
     options.output = options.output or Path("runs/experiments", options.name)
-    try:
-        with refusals(), stopped_by_signals():
-            run(options, Console())
-    except KeyboardInterrupt:
-        print("stopped. The same command goes on where it was", file=sys.stderr)
-        raise SystemExit(INTERRUPTED) from None
+    with refusals(), resumable():
+        run(options, Console())
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
@@ -92,7 +86,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
     begun = time.monotonic()
     experiment = Experiment(**yaml.safe_load((EXPERIMENTS / f"{options.name}.yaml").read_text(encoding="utf-8")))
     seeds = options.seeds[:1] if options.quick else options.seeds
-    claim(options.output, {"name": options.name, "quick": options.quick, **vars(experiment)})
+    identity = {"name": options.name, "quick": options.quick, **vars(experiment)}
+    claim(options.output / "experiment.json", identity, "an experiment")
     root = options.output.resolve()
     for model in options.models:
         settings = overlay(load_config(find_config(MODELS[model][0])), load_config(COMMON))
@@ -123,23 +118,6 @@ def run(options: argparse.Namespace, console: Console) -> None:
     write(options.output / "results.json", json.dumps(finite({"seeds": list(seeds), "models": found}), indent=1) + "\n")
     print(text)
     print(f"{time.monotonic() - begun:.0f} s. {options.output / 'table.md'}; every figure: results.json beside it")
-
-
-def claim(folder: Path, identity: Mapping[str, Any]) -> None:
-    """Writes down what the folder is of, or sees that it is the same.
-
-    Raises:
-        ValueError: if it is not.
-    """
-    file = folder / "experiment.json"
-    if file.is_file():
-        if others := differences(json.loads(file.read_text()), json.loads(json.dumps(identity))):
-            raise ValueError(f"-o {folder} holds an experiment with other {', '.join(others)}: give another -o")
-        return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"-o {folder} is not empty, and nothing is overwritten: give another")
-    folder.mkdir(parents=True, exist_ok=True)
-    write(file, json.dumps(identity, indent=1) + "\n")
 
 
 def goes_on(experiment: Experiment, variant: str) -> bool:

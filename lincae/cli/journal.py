@@ -86,6 +86,28 @@ class Journal:
         self._lines.add({"rows": rows, "unreadable": list(unreadable)})
 
 
+def claim(file: Path, identity: Mapping[str, Any], what: str) -> None:
+    """Writes down, in a new or empty folder, what is done there, or sees that it is what was begun there.
+
+    Args:
+        file: where it is written.
+        identity: what the results in the folder depend on.
+        what: they belong to, for errors.
+
+    Raises:
+        ValueError: if the folder holds something else.
+    """
+    folder = file.parent
+    if file.is_file():
+        if others := differences(json.loads(file.read_text()), json.loads(json.dumps(identity))):
+            raise ValueError(f"-o {folder} holds {what} with other {', '.join(others)}: give another -o")
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"-o {folder} is not empty, and nothing is overwritten: give another")
+    folder.mkdir(parents=True, exist_ok=True)
+    write(file, json.dumps(identity, indent=1) + "\n")
+
+
 def other_than(first: str, wanted: str, what: str) -> str:
     """What a journal's first line says, if it is not the one that is wanted."""
     try:

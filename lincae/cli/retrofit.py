@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import math
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,16 +18,15 @@ from lincae.autoencoders.protocol import channels_of
 from lincae.checkpoint import load_autoencoder
 from lincae.checkpoint_files import FOLDER
 from lincae.cli import evaluate
-from lincae.cli.command_line import INTERRUPTED, number, refusals, stopped_by_signals
+from lincae.cli.command_line import number, refusals, resumable
 from lincae.cli.held_out import Split, hold_out
-from lincae.cli.journal import differences
+from lincae.cli.journal import claim
 from lincae.cli.models import weights_hash
 from lincae.cli.resuming import read_head
 from lincae.cli.trained import load_model
 from lincae.cli.trainings import Training, assert_same_but_callbacks, train
 from lincae.inference import Autoencoder
 from lincae.report.evaluations import read_evaluation
-from lincae.report.results import write
 from lincae.report.tables import comparison
 
 CONTROL = ("--callbacks.gain=null", "--callbacks.materialize=callbacks.Materialize")
@@ -82,12 +79,8 @@ class Places(NamedTuple):
 def main(arguments: Sequence[str]) -> None:
     """Retrofit, or go on with what was stopped."""
     options = parse(arguments)
-    try:
-        with refusals(), stopped_by_signals():
-            retrofit(options, Console())
-    except KeyboardInterrupt:
-        print("stopped. The same command goes on where it was", file=sys.stderr)
-        raise SystemExit(INTERRUPTED) from None
+    with refusals(), resumable():
+        retrofit(options, Console())
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -145,7 +138,7 @@ def retrofit(options: argparse.Namespace, console: Console) -> None:
     begun = time.monotonic()
     places = Places.below(options.output)
     model = load_model(options.source, "cpu")
-    claim(options, weights_hash(model.autoencoder))
+    claim(options.output / "retrofit.json", identity_of(options, weights_hash(model.autoencoder)), "a retrofit")
     samples = crop_samples(model)
     split = split_audio(options, places.audio, Demands(model.sample_rate, samples, model.sample_rate))
     console.print(f"{split.text}: {split.held_out}", soft_wrap=True)
@@ -169,29 +162,10 @@ def retrofit(options: argparse.Namespace, console: Console) -> None:
     )
 
 
-def claim(options: argparse.Namespace, sha256: str) -> None:
-    """Writes down what is done in the folder, or sees that it is what was begun there.
-
-    Raises:
-        ValueError: if it is something else.
-    """
-    plan = {
-        "model": sha256,
-        **{
-            key: getattr(options, key)
-            for key in ("data", "stems", "test", "tracks", "steps", "seed", "config", "extra")
-        },
-    }
-    file = options.output / "retrofit.json"
-    if file.is_file():
-        others = differences(json.loads(file.read_text()), plan)
-        if others:
-            raise ValueError(f"-o {options.output} holds a retrofit with other {', '.join(others)}: give another -o")
-        return
-    if options.output.exists() and (not options.output.is_dir() or any(options.output.iterdir())):
-        raise ValueError(f"-o {options.output} is not empty, and nothing is overwritten: give another")
-    options.output.mkdir(parents=True, exist_ok=True)
-    write(file, json.dumps(plan, indent=1) + "\n")
+def identity_of(options: argparse.Namespace, sha256: str) -> dict[str, Any]:
+    """What the results of a retrofit depend on."""
+    keys = ("data", "stems", "test", "tracks", "steps", "seed", "config", "extra")
+    return {"model": sha256, **{key: getattr(options, key) for key in keys}}
 
 
 def crop_samples(model: Autoencoder) -> int:

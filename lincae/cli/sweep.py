@@ -20,7 +20,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lincae.cli.command_line import INTERRUPTED, number, refusals, refuse, stopped_by_signals
+from lincae.cli.command_line import number, refusals, refuse, resumable
 from lincae.cli.configs import find_config
 from lincae.cli.journal import Lines
 from lincae.cli.sweep_runs import PATIENCE, Run, command_of
@@ -39,11 +39,8 @@ def main(arguments: Sequence[str]) -> None:
         bench = Bench(sweep, options)
     with bench.locked():
         try:
-            with stopped_by_signals():
+            with resumable():
                 bench.work()
-        except KeyboardInterrupt:
-            print("stopped. The same command goes on where it was", file=sys.stderr)
-            raise SystemExit(INTERRUPTED) from None
         finally:
             runs = [swept(run) for run in bench.runs if run.finished is not None]
             write_sweep(options.output, runs, sweep.metric, sweep.maximize)

@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from lincae.cli.configs import find_config, load_config, overlay
-from lincae.cli.experiment import COMMON, EXPERIMENTS, MODELS, Experiment, cell, claim, goes_on, table, training
+from lincae.cli.experiment import COMMON, EXPERIMENTS, MODELS, Experiment, cell, goes_on, table, training
+from lincae.cli.journal import claim
 from lincae.cli.main import main
 
 NAMES = sorted(file.stem for file in EXPERIMENTS.glob("*.yaml") if file != COMMON)
@@ -49,14 +50,14 @@ def test_cells_are_means_with_the_lowest_and_the_highest_seed():
 
 
 def test_a_folder_of_another_experiment_is_refused(tmp_path):
-    claim(tmp_path / "out", {"name": "a", "steps": 1})
-    claim(tmp_path / "out", {"name": "a", "steps": 1})
+    claim(tmp_path / "out" / "experiment.json", {"name": "a", "steps": 1}, "an experiment")
+    claim(tmp_path / "out" / "experiment.json", {"name": "a", "steps": 1}, "an experiment")
     with pytest.raises(ValueError, match="holds an experiment with other steps"):
-        claim(tmp_path / "out", {"name": "a", "steps": 2})
+        claim(tmp_path / "out" / "experiment.json", {"name": "a", "steps": 2}, "an experiment")
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "a.txt").touch()
     with pytest.raises(ValueError, match="nothing is overwritten"):
-        claim(tmp_path / "notes", {"name": "a"})
+        claim(tmp_path / "notes" / "experiment.json", {"name": "a"}, "an experiment")
 
 
 @pytest.mark.slow
