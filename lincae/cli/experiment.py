@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 from rich.console import Console
@@ -18,8 +18,9 @@ from lincae.cli.command_line import number, refusals, resumable
 from lincae.cli.configs import CONFIGS, find_config, load_config, overlay
 from lincae.cli.journal import claim
 from lincae.cli.trainings import Training, train
-from lincae.report.results import digits, finite, write
+from lincae.report.results import finite, write
 from lincae.report.runs import last_line
+from lincae.report.seeds import differences, table
 
 EXPERIMENTS = CONFIGS / "experiments"
 COMMON = EXPERIMENTS / "common.yaml"
@@ -50,6 +51,7 @@ class Experiment:
         variants: name -> arguments of `lincae fit`, the columns; `${NAME}` is the run of another variant with the same
             model and seed, listed before.
         common: arguments of all variants.
+        against: variant -> another one that it is compared with; by default each later one with the first.
     """
 
     question: str
@@ -57,6 +59,16 @@ class Experiment:
     figures: Mapping[str, str]
     variants: Mapping[str, Sequence[str]]
     common: Sequence[str] = field(default_factory=list)
+    against: Mapping[str, str] = field(default_factory=dict)
+
+    def compared(self) -> Mapping[str, str]:
+        """What is compared with what."""
+        first, *others = self.variants
+        return self.against or dict.fromkeys(others, first)
+
+    def trained(self) -> dict[str, Any]:
+        """What its trainings depend on, which is not how they are shown."""
+        return {"steps": self.steps, "variants": self.variants, "common": self.common}
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -86,7 +98,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     begun = time.monotonic()
     experiment = Experiment(**yaml.safe_load((EXPERIMENTS / f"{options.name}.yaml").read_text(encoding="utf-8")))
     seeds = options.seeds[:1] if options.quick else options.seeds
-    identity = {"name": options.name, "quick": options.quick, **vars(experiment)}
+    identity = {"name": options.name, "quick": options.quick, **experiment.trained()}
     claim(options.output / "experiment.json", identity, "an experiment")
     root = options.output.resolve()
     for model in options.models:
@@ -113,7 +125,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
         }
         for model in options.models
     }
-    text = "\n".join([f"{experiment.question}\n", *(table(experiment, model, found[model]) for model in found)])
+    text = "\n".join([f"{experiment.question}\n", *(tables(experiment, model, found[model]) for model in found)])
     write(options.output / "table.md", text)
     write(options.output / "results.json", json.dumps(finite({"seeds": list(seeds), "models": found}), indent=1) + "\n")
     print(text)
@@ -147,18 +159,21 @@ def training(experiment: Experiment, quick: bool, root: Path, model: str, varian
     return Training(f"{model} {variant} {seed}", place(root, model, variant, seed), arguments)
 
 
-def table(experiment: Experiment, model: str, found: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
-    """Markdown: a row for each figure, a column for each variant; means, and the lowest and highest of the seeds."""
-    lines = [[model, *found], ["---", *("---:" for _ in found)]]
-    for figure, label in experiment.figures.items():
-        lines.append([label, *(cell([seed.get(f"val/{figure}") for seed in seeds]) for seeds in found.values())])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+def tables(experiment: Experiment, model: str, found: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+    """Markdown: the figures of all variants of a model, and what they differ by.
 
-
-def cell(values: Sequence[float | None]) -> str:
-    """`1.23 [1.10, 1.35]`; a dash where a seed has no such figure."""
-    known = [value for value in values if value is not None and value == value]
-    if len(known) < len(values):
-        return "-"
-    mean = digits(statistics.mean(known))
-    return f"{mean} [{digits(min(known))}, {digits(max(known))}]" if len(known) > 1 else mean
+    Args:
+        experiment: whose figures are shown.
+        model: the title.
+        found: variant -> `val/` figures of each seed.
+    """
+    figures = {
+        name: {variant: [of.get(f"val/{name}") for of in seeds] for variant, seeds in found.items()}
+        for name in experiment.figures
+    }
+    return "\n".join(
+        [
+            table(model, experiment.figures, figures),
+            differences(f"{model}, differences", experiment.figures, figures, experiment.compared()),
+        ]
+    )

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from lincae.cli.configs import find_config, load_config, overlay
-from lincae.cli.experiment import COMMON, EXPERIMENTS, MODELS, Experiment, cell, goes_on, table, training
+from lincae.cli.experiment import COMMON, EXPERIMENTS, MODELS, Experiment, goes_on, tables, training
 from lincae.cli.journal import claim
 from lincae.cli.main import main
 
@@ -40,13 +40,29 @@ def test_the_common_settings_leave_everything_else(model):
     assert settings["model"] == base["model"]
 
 
-def test_cells_are_means_with_the_lowest_and_the_highest_seed():
-    assert cell([1.0, 3.0, 2.0]) == "2 [1, 3]"
-    assert cell([1.5]) == "1.5"
-    assert cell([1.0, None]) == cell([1.0, float("nan")]) == "-"
-    one = Experiment("Why?", 2, {"a/b": "label"}, {"x": [], "y": []})
-    found = {"x": [{"val/a/b": 1.0}, {"val/a/b": 2.0}], "y": [{}, {}]}
-    assert table(one, "spectral", found).splitlines()[2] == "| label | 1.5 [1, 2] | - |"
+@pytest.mark.parametrize("name", NAMES)
+def test_variants_are_compared_with_others_that_there_are(name):
+    one = experiment(name)
+    compared = one.compared()
+    assert set(compared) <= set(one.variants)
+    assert set(compared.values()) <= set(one.variants)
+    assert all(variant != other for variant, other in compared.items())
+
+
+def test_the_first_variant_is_what_others_are_compared_with():
+    one = Experiment("Why?", 2, {"a/b": "label"}, {"x": [], "y": [], "z": []})
+    assert one.compared() == {"y": "x", "z": "x"}
+    found = {"x": [{"val/a/b": 1.0}], "y": [{"val/a/b": 3.0}], "z": [{}]}
+    assert [line for line in tables(one, "spectral", found).splitlines() if "label" in line] == [
+        "| label | 1 | 3 | - |",
+        "| label | +2 | - |",
+    ]
+
+
+def test_how_figures_are_shown_is_not_what_trainings_depend_on():
+    one = Experiment("Why?", 2, {"a/b": "label"}, {"x": []})
+    other = Experiment("Why not?", 2, {"c/d": "label"}, {"x": []}, against={"x": "y"})
+    assert one.trained() == other.trained() != Experiment("Why?", 3, {"a/b": "label"}, {"x": []}).trained()
 
 
 def test_a_folder_of_another_experiment_is_refused(tmp_path):
