@@ -10,9 +10,10 @@ from time import monotonic
 from tqdm import tqdm
 
 from lincae.cli.audio_files import FORMATS, Sound, scaled_down, write_sound
+from lincae.cli.channels import decode_channels
 from lincae.cli.file_jobs import LATENTS, Advance, Job, check_targets, plan, run_each, stoppable
 from lincae.cli.latent_files import LatentHeader, read_latent_header, read_latents
-from lincae.cli.trained import Trained, add_decoding_options, add_working_options, decode_channels, load_trained
+from lincae.cli.trained import Trained, add_decoding_options, add_working_options, load_trained
 from lincae.cli.wording import counted, duration
 
 
@@ -51,7 +52,7 @@ def decode(options: argparse.Namespace) -> None:
     def work(number: int, advance: Advance) -> None:
         (path, target), header, model = jobs[number], headers[number], models[sources[number]].model
         model.scale_factor = header.scale_factor
-        audio = decode_channels(model, read_latents(path), header.samples, options, advance)
+        audio = decode_channels(model, read_latents(path), header.channels, header.samples, options, advance)
         rate, samples = model.sample_rate, header.samples
         if options.rate == "original":
             rate, samples = header.original_rate, header.original_samples

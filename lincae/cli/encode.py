@@ -9,6 +9,7 @@ from time import monotonic
 
 from datamodules.corpus import EXTENSIONS
 from lincae.cli.audio_files import read_headers, read_sound
+from lincae.cli.channels import check_channels, encode_channels
 from lincae.cli.file_jobs import LATENTS, Advance, check_targets, plan, run_each, stoppable
 from lincae.cli.latent_files import LatentHeader, write_latents
 from lincae.cli.trained import add_working_options, load_trained
@@ -20,7 +21,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="lincae encode",
         allow_abbrev=False,
-        description="Encode audio of any format, rate, length and number of channels, each channel by itself.",
+        description="Encode audio of any format, rate, length and number of channels.",
     )
     parser.add_argument("input", nargs="+", type=Path, metavar="IN", help="audio file, or folder of such")
     parser.add_argument(
@@ -38,12 +39,13 @@ def encode(options: argparse.Namespace) -> None:
     check_targets([job.target for job in jobs], options.overwrite)
     headers = read_headers([job.source for job in jobs])
     model, source, sha256 = load_trained(options.model, options)
+    check_channels(model, [(job.source, file.channels) for job, file in zip(jobs, headers, strict=True)])
 
     def work(number: int, advance: Advance) -> None:
         (path, target), file = jobs[number], headers[number]
         sound = read_sound(path, file, model.sample_rate)
         channels, samples = sound.audio.shape
-        latents = model.encode(sound.audio, advance(file.frames / file.rate))
+        latents = encode_channels(model, sound.audio, advance(file.frames / file.rate))
         header = LatentHeader(
             model=source,
             sha256=sha256,

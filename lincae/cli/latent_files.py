@@ -15,7 +15,8 @@ from torch import Tensor
 from lincae.cli.file_jobs import replacing
 
 FORMAT = "lincae latents 1"
-"""Kind and version. In version 1 latents are one sequence for each channel (`seamless`), with `padded_edges`."""
+"""Kind and version. In version 1 latents are one sequence for each channel, or one for all channels
+of a model that hears them at once (`seamless`), with `padded_edges`."""
 
 MODE = {"seamless": "true", "padded_edges": "true"}
 
@@ -51,7 +52,7 @@ class LatentHeader:
 
 
 def write_latents(place: Path, latents: Tensor, header: LatentHeader) -> None:
-    """Writes latents (C, D, L), wholly or not at all; what is there is replaced."""
+    """Writes latents (R, D, L), wholly or not at all; what is there is replaced."""
     metadata = {"format": FORMAT, **MODE, **{name: str(value) for name, value in asdict(header).items()}}
     with replacing(place) as partial:
         partial.write_bytes(save({"latents": latents.contiguous()}, metadata))  # save_file hides it from other users
@@ -80,8 +81,10 @@ def read_latent_header(path: Path) -> LatentHeader:
         )
     except (KeyError, ValueError) as error:
         raise ValueError(f"{path} has damaged metadata: {error}") from error
-    if len(shape) != 3 or shape[0] != header.channels:
-        raise ValueError(f"{path} should hold latents (C, D, L) of {header.channels} channels, and has shape {shape}")
+    if len(shape) != 3 or shape[0] not in (1, header.channels):
+        raise ValueError(
+            f"{path} should hold latents (R, D, L) of {header.channels} channels, R as many or 1, and has shape {shape}"
+        )
     return header
 
 
@@ -99,7 +102,7 @@ def parsed(name: str, text: str) -> Any:
 
 
 def read_latents(path: Path) -> Tensor:
-    """Latents (C, D, L) of a file whose header was read.
+    """Latents (R, D, L) of a file whose header was read.
 
     Raises:
         ValueError: if they are not finite float numbers.

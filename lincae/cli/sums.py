@@ -13,8 +13,9 @@ from torch import Tensor
 
 from datamodules.inspection import Header
 from lincae.cli.audio_files import FORMATS, Sound, read_headers, read_sound, scaled_down, write_sound
+from lincae.cli.channels import check_channels, decode_channels, encode_channels
 from lincae.cli.file_jobs import bar_of, check_suffix, check_targets
-from lincae.cli.trained import add_decoding_options, add_working_options, decode_channels, load_trained
+from lincae.cli.trained import add_decoding_options, add_working_options, load_trained
 from lincae.cli.wording import print_table
 from lincae.inference import Autoencoder, Progress
 from lincae.metrics import is_active, leakage_dbfs, multi_scale_spectral, signal_to_noise
@@ -77,16 +78,17 @@ def write_sum(terms: Sequence[Term], options: argparse.Namespace) -> None:
     headers = read_headers([term.path for term in terms])
     check_alike(terms, [(header.frames, header.rate, header.channels) for header in headers])
     model = load_trained(options.model, options).model
+    check_channels(model, [(term.path, header.channels) for term, header in zip(terms, headers, strict=True)])
     rate, seconds = headers[0].rate, headers[0].frames / headers[0].rate
 
     with bar_of((len(terms) + 3) * seconds, output.name) as advance:
         latents, wanted = summed(terms, headers, model, lambda: advance(seconds))
-        samples = wanted.audio.shape[-1]
-        decoded = decode_channels(model, latents, samples, options, advance)
+        channels, samples = wanted.audio.shape
+        decoded = decode_channels(model, latents, channels, samples, options, advance)
         gain = write_sound(output, wanted._replace(audio=decoded), model.sample_rate, rate)
         found = compare(decoded, wanted.audio, model.sample_rate)
-        latents = model.encode(wanted.audio, advance(seconds))
-        decoded = decode_channels(model, latents, samples, options, advance)
+        latents = encode_channels(model, wanted.audio, advance(seconds))
+        decoded = decode_channels(model, latents, channels, samples, options, advance)
         usual = compare(decoded, wanted.audio, model.sample_rate)
 
     if gain < 1:
@@ -99,14 +101,14 @@ def write_sum(terms: Sequence[Term], options: argparse.Namespace) -> None:
 def summed(
     terms: Sequence[Term], headers: Sequence[Header], model: Autoencoder, progress: Callable[[], Progress]
 ) -> tuple[Tensor, Sound]:
-    """The weighted sums of latents (C, D, L) and of sounds; one sound is held beside its sum."""
+    """The weighted sums of latents (R, D, L) and of sounds; one sound is held beside its sum."""
     latents, total = [], torch.zeros(())
     shapes = []
     for (path, gain), header in zip(terms, headers, strict=True):
         sound = read_sound(path, header, model.sample_rate)
         shapes.append((sound.frames, header.rate, len(sound.audio)))
         check_alike(terms[: len(shapes)], shapes)
-        latents.append(gain * model.encode(sound.audio, progress()))
+        latents.append(gain * encode_channels(model, sound.audio, progress()))
         total = total + sound.audio.mul_(gain)
     return torch.stack(latents).sum(dim=0), Sound(total, shapes[0][0])
 

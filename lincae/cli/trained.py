@@ -7,12 +7,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
-
-from lincae.autoencoders.protocol import channels_of
 from lincae.cli.command_line import number
-from lincae.cli.file_jobs import Advance
 from lincae.cli.models import weights_hash
 from lincae.inference import Autoencoder
 
@@ -63,11 +58,6 @@ def load_trained(source: str, options: argparse.Namespace) -> Trained:
         OSError: if it cannot be found.
     """
     model = load_model(source, options.device)
-    if channels_of(model.autoencoder) > 1:
-        raise ValueError(
-            f"{source} hears {channels_of(model.autoencoder)} channels at once, and this command takes each channel of "
-            "a file by itself: use lincae.Autoencoder in Python"
-        )
     model.max_batch_size = options.batch_size
     model.max_chunk_size = round(options.chunk * model.sample_rate)
     try:
@@ -89,18 +79,3 @@ def load_model(source: str, device: str | None = None) -> Autoencoder:
         return Autoencoder.from_pretrained(source, device=device, seamless=True, padded_edges=True)
     except (TypeError, UnpicklingError) as error:
         raise ValueError(f"{source} holds no model that can be used: {error}") from error
-
-
-def decode_channels(
-    model: Autoencoder, latents: Tensor, samples: int, options: argparse.Namespace, advance: Advance
-) -> Tensor:
-    """Audio (C, samples) of latents (C, D, L), one channel after the other; the bar moves by its seconds.
-
-    All channels are decoded from the same noise: equal channels stay equal, and others differ by their latents alone.
-    """
-    audio = torch.empty(len(latents), samples)
-    progress = advance(samples / model.sample_rate / len(latents))
-    for channel, z in enumerate(latents):
-        generator = torch.Generator().manual_seed(options.seed)
-        audio[channel] = model.decode(z[None], samples, options.steps, generator=generator, progress=progress)[0]
-    return audio

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from lincae import Autoencoder
 from lincae.autoencoders.consistency import ConsistencyAutoencoder
 from lincae.autoencoders.controls import Identity
+from lincae.autoencoders.oobleck import OobleckAutoencoder
 from lincae.autoencoders.spectral import SpectralAutoencoder
 from lincae.cli.main import main
 
@@ -30,6 +32,15 @@ def spectral(tmp_path, spectrogram, sizes, awaken):
     """Deterministic; the scale factor is 2."""
     Autoencoder(awaken(SpectralAutoencoder(spectrogram, sizes)), 2.0).save_pretrained(tmp_path / "spectral")
     return str(tmp_path / "spectral")
+
+
+@pytest.fixture
+def stereo(tmp_path):
+    """Hears two channels at once, in frames of 32 samples; the scale factor is 2."""
+    torch.manual_seed(0)
+    model = OobleckAutoencoder(8, [4, 8], [1, 2], 8, 4)
+    Autoencoder(model, 2.0).save_pretrained(tmp_path / "stereo")
+    return str(tmp_path / "stereo")
 
 
 @pytest.fixture

@@ -60,6 +60,28 @@ def test_length_channels_and_rate_of_any_format_come_back(name, rate, channels, 
         assert np.array_equal(decoded.astype(np.float32), soundfile.read(path, dtype="float32", always_2d=True)[0])
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("chunk", [10, 0.1])
+def test_a_stereo_model_hears_both_channels_at_once(chunk, channels, stereo, sound, tmp_path):
+    run("encode", sound("a.wav", channels=channels), "-o", tmp_path / "z", "--model", stereo, "--chunk", chunk)
+    run("decode", tmp_path / "z", "-o", tmp_path / "out", "--chunk", chunk)
+
+    size = round(44_100 * chunk)
+    library = Autoencoder.from_pretrained(stereo, max_chunk_size=size, seamless=True, padded_edges=True, device="cpu")
+    audio = torch.from_numpy(soundfile.read(tmp_path / "a.wav", dtype="float32", always_2d=True)[0].T)
+    latents = library.encode(torch.stack([audio[0], audio[-1]]))
+    assert torch.equal(load_file(tmp_path / "z" / "a.safetensors")["latents"], latents)
+    (decoded,) = library.decode(latents, 20_000)
+    expected = decoded if channels == 2 else decoded.mean(dim=0, keepdim=True)
+    assert np.array_equal(soundfile.read(tmp_path / "out" / "a.wav", dtype="float32", always_2d=True)[0], expected.T)
+
+
+def test_a_stereo_model_refuses_other_numbers_of_channels(stereo, sound, tmp_path, refused):
+    command = "encode", sound("a.wav", channels=5), sound("b.wav"), "-o", tmp_path / "z", "--model", stereo
+    assert "a.wav has 5 channels, and the model hears 2 at once" in refused(*command)
+    assert not (tmp_path / "z").exists()
+
+
 @pytest.mark.parametrize("rate", [8000, 11_025, 16_000, 32_000, 48_000, 88_200])
 def test_every_length_comes_back_from_another_rate(rate, sound, identity, tmp_path):
     for frames in (1, 2, 3, 159, 160, 161, 4001, 4002):
@@ -324,8 +346,9 @@ def rewritten(path, place, change=lambda latents: latents, **metadata):
     [
         (lambda z: z / 0, {}, "holds latents that are NaN, infinite"),
         (lambda z: z.int(), {}, "or whole numbers"),
-        (lambda z: z[0], {}, "should hold latents (C, D, L)"),
-        (lambda z: z[:1], {}, "of 2 channels, and has shape [1, "),
+        (lambda z: z[0], {}, "should hold latents (R, D, L)"),
+        (lambda z: z[:1], {}, "1 rows of latents are not 2 channels of a model that hears 1"),
+        (lambda z: z.repeat(2, 1, 1), {}, "of 2 channels, R as many or 1, and has shape [4, "),
         (lambda z: z[..., :5], {}, "these latents are of audio of 1 to "),
         (lambda z: z, {"format": "lincae latents 2"}, "format 'lincae latents 2'"),
         (lambda z: z, {"seamless": "false"}, "holds no latents that this version reads"),

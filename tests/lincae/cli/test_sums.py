@@ -55,6 +55,14 @@ def test_a_mix_and_its_figures_are_those_of_the_library(model, sound, tmp_path, 
     assert mss == pytest.approx([float(multi_scale_spectral(each, target).mean()) for each in (found, usual)], abs=1e-4)
 
 
+def test_a_stereo_model_mixes_both_channels_at_once(stereo, sound, tmp_path):
+    paths = [sound("a.wav", seed=1), sound("b.wav", seed=2)]
+    run("mix", *paths, "--gains", "0.5", "-1.0", "-o", tmp_path / "mix.wav", "--model", stereo)
+    library = Autoencoder.from_pretrained(stereo, seamless=True, padded_edges=True, device="cpu")
+    a, b = (library.encode(read(path)) for path in paths)
+    assert signal_to_noise(read(tmp_path / "mix.wav"), library.decode(0.5 * a - b, 20_000)[0]).min() > 90
+
+
 def test_a_linear_model_mixes_exactly_and_the_file_is_the_sum(sound, identity, tmp_path, capsys):
     paths = [sound(f"{seed}.flac", 30_000, 48_000, seed=seed) for seed in range(3)]
     run("mix", *paths, "-o", tmp_path / "mix.wav", "--model", identity)
