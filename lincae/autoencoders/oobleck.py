@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -50,15 +51,17 @@ class OobleckAutoencoder(ReconstructionAutoencoder):
             from diffusers import AutoencoderOobleck
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError("this autoencoder needs diffusers: pip install 'lincae[diffusers]'") from error
-        vae: Any = AutoencoderOobleck(
-            encoder_hidden_size,
-            list(downsampling_ratios),
-            list(channel_multiples),
-            decoder_channels,
-            decoder_input_channels,
-            audio_channels,
-            sample_rate,
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*weight_norm", category=FutureWarning)  # they are renewed below
+            vae: Any = AutoencoderOobleck(
+                encoder_hidden_size,
+                list(downsampling_ratios),
+                list(channel_multiples),
+                decoder_channels,
+                decoder_input_channels,
+                audio_channels,
+                sample_rate,
+            )
         stride = math.prod(downsampling_ratios)
         renew_weight_norms(vae)
         super().__init__(Means(vae.encoder), vae.decoder, losses, sample_rate, stride, audio_channels, bottleneck)
@@ -78,7 +81,9 @@ class OobleckAutoencoder(ReconstructionAutoencoder):
         model = cls(sample_rate=settings.pop("sampling_rate"), **settings)
         from diffusers import AutoencoderOobleck
 
-        vae: Any = AutoencoderOobleck.from_pretrained(path)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*weight_norm", category=FutureWarning)
+            vae: Any = AutoencoderOobleck.from_pretrained(path)
         model.encoder.load_state_dict(Means(vae.encoder).state_dict())
         model.decoder.load_state_dict(vae.decoder.state_dict())
         return model.eval()

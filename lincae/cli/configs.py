@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import ActionConfigFile
+from jsonargparse import ActionConfigFile, Namespace
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -63,13 +64,24 @@ def overlay(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 class ConfigFile(ActionConfigFile):
-    """`--config NAME`, looked up by `find_config` and read by `load_config`."""
+    """`--config NAME`, looked up by `find_config` and read by `load_config`.
+
+    A second file is laid over the first, as `overlay` does. jsonargparse would replace all callbacks of the first by
+    those of the second, since they are a mapping whose keys it does not know.
+    """
 
     @staticmethod
     def apply_config(parser, cfg, dest, value) -> None:
         try:
             path = find_config(value)
             config = load_config(path)
+            if earlier := cfg.get("callbacks"):
+                config["callbacks"] = overlay(plain(earlier), config.get("callbacks") or {})
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise TypeError(f'Parser key "{dest}": {error}') from error
         ActionConfigFile.apply_config(parser, cfg, dest, yaml.safe_dump(config, sort_keys=False))
+
+
+def plain(callbacks: Mapping[str, Any]) -> dict[str, Any]:
+    """Parsed callbacks, as they stand in a file."""
+    return {name: each.as_dict() if isinstance(each, Namespace) else each for name, each in callbacks.items()}

@@ -48,6 +48,27 @@ def test_an_overlay_beside_a_users_file_extends_the_projects(tmp_path):
     assert config["trainer"]["precision"] == "bf16-mixed"
 
 
+def test_a_second_file_is_laid_over_the_first(tmp_path, capsys):
+    changes = {
+        "gain": {"init_args": {"snap": 0.1}},
+        "audio": None,
+        "removal": {"class_path": "callbacks.RemovalFigures"},
+    }
+    second, third = tmp_path / "second.yaml", tmp_path / "third.yaml"
+    second.write_text(yaml.safe_dump({"callbacks": changes, "trainer": {"max_steps": 7}}))
+    third.write_text("seed_everything: 5")
+    files = ["--config=demo.yaml", "--callbacks.gain.probability=0.5", f"--config={second}", f"--config={third}"]
+    with pytest.raises(SystemExit) as end:
+        main(["fit", *files, "--callbacks.removal=null", "--print_config"])
+    assert not end.value.code
+    found, demo = yaml.safe_load(capsys.readouterr().out), load_config(find_config("demo.yaml"))
+    assert found["callbacks"]["gain"]["init_args"] == {"probability": 0.5, "snap": 0.1}
+    assert found["callbacks"]["audio"] is None
+    assert found["callbacks"]["removal"] is None
+    assert [*found["callbacks"]] == [*demo["callbacks"], "removal"]
+    assert (found["trainer"]["max_steps"], found["seed_everything"]) == (7, 5)
+
+
 CHANGES = {
     "lincae-2.yaml": {"model.init_args.gain_schedule.anneal": False},
     "music2latent.yaml": {"callbacks.gain": None, "callbacks.materialize.class_path": "callbacks.Materialize"},
