@@ -74,6 +74,20 @@ def test_an_orthogonal_projection_is_linear_though_it_loses_most(results):
     assert figures["removal/tax"] == pytest.approx(0, abs=1e-3)
 
 
+def test_a_folder_of_diffusers_is_heard_in_stereo_and_as_stable_audio_in_mono(tracks, tmp_path):
+    from diffusers import AutoencoderOobleck
+
+    vae = tmp_path / "vae"
+    AutoencoderOobleck(6, [2, 4], [1, 2], 4, 3, audio_channels=2, sampling_rate=RATE).save_pretrained(vae)
+    figures = run(tracks, tmp_path / "out", str(vae), f"mono=stable-audio-vae:{vae}", more=["--excerpts", "1"])[
+        "models"
+    ]
+    for name in ("encoder/homogeneity_error", "encoder/additivity_error"):  # of mono files both hear the same
+        assert figures["vae"][name] == pytest.approx(figures["mono"][name], rel=1e-5)
+        assert figures["vae"][name] > 0
+    assert figures["vae"]["reconstruction/snr"] != figures["mono"]["reconstruction/snr"]
+
+
 def test_a_saturating_decoder_is_not_homogeneous_while_its_encoder_is(results):
     figures = results["models"]["saturating"]
     assert figures["encoder/homogeneity_error"] == 0
