@@ -20,7 +20,8 @@ from lincae.cli.journal import claim
 from lincae.cli.trainings import Training, train
 from lincae.report.results import finite, write
 from lincae.report.runs import last_line
-from lincae.report.seeds import differences, table
+from lincae.report.seed_plots import plot_seeds
+from lincae.report.seeds import Figures, differences, table
 
 EXPERIMENTS = CONFIGS / "experiments"
 COMMON = EXPERIMENTS / "common.yaml"
@@ -90,7 +91,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
-    """Trains all variants of all models under all seeds, and writes `table.md` and `results.json`.
+    """Trains all variants of all models under all seeds, and writes `table.md`, `seeds.png` and `results.json`.
 
     Raises:
         ValueError: if the folder is of another experiment.
@@ -125,11 +126,17 @@ def run(options: argparse.Namespace, console: Console) -> None:
         }
         for model in options.models
     }
-    text = "\n".join([f"{experiment.question}\n", *(tables(experiment, model, found[model]) for model in found)])
+    figures = {model: shown(experiment, found[model]) for model in found}
+    tables = []
+    for model, values in figures.items():
+        tables.append(table(model, experiment.figures, values))
+        tables.append(differences(f"{model}, differences", experiment.figures, values, experiment.compared()))
+    text = "\n".join([f"{experiment.question}\n", *tables])
     write(options.output / "table.md", text)
     write(options.output / "results.json", json.dumps(finite({"seeds": list(seeds), "models": found}), indent=1) + "\n")
+    plot_seeds(figures, experiment.figures).savefig(options.output / "seeds.png", dpi=130)
     print(text)
-    print(f"{time.monotonic() - begun:.0f} s. {options.output / 'table.md'}; every figure: results.json beside it")
+    print(f"{time.monotonic() - begun:.0f} s. {options.output}: table.md, seeds.png; every figure: results.json")
 
 
 def goes_on(experiment: Experiment, variant: str) -> bool:
@@ -159,21 +166,9 @@ def training(experiment: Experiment, quick: bool, root: Path, model: str, varian
     return Training(f"{model} {variant} {seed}", place(root, model, variant, seed), arguments)
 
 
-def tables(experiment: Experiment, model: str, found: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
-    """Markdown: the figures of all variants of a model, and what they differ by.
-
-    Args:
-        experiment: whose figures are shown.
-        model: the title.
-        found: variant -> `val/` figures of each seed.
-    """
-    figures = {
+def shown(experiment: Experiment, found: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Figures]:
+    """Figure -> variant -> its value of each seed, of variant -> `val/` figures of each seed."""
+    return {
         name: {variant: [of.get(f"val/{name}") for of in seeds] for variant, seeds in found.items()}
         for name in experiment.figures
     }
-    return "\n".join(
-        [
-            table(model, experiment.figures, figures),
-            differences(f"{model}, differences", experiment.figures, figures, experiment.compared()),
-        ]
-    )
