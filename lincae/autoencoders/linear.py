@@ -16,15 +16,17 @@ from lincae.streams import Draws
 class LinearAutoencoder(nn.Module):
     """Principal components of spectrogram patches; a `lincae.autoencoders.protocol.LatentAutoencoder` without a loss.
 
-    A patch is all bins of `time_stride` frames, real and imaginary parts without compression. Encoding projects it onto
-    D orthonormal directions and decoding is the transpose, so both are linear up to rounding. Of all linear maps of
-    this rank, `fit` finds the one with the smallest squared error on the patches it sees (Eckart and Young, 1936).
+    A patch is all bins of `time_stride` frames of all channels, real and imaginary parts without compression. Encoding
+    projects it onto D orthonormal directions and decoding is the transpose, so both are linear up to rounding. Of all
+    linear maps of this rank, `fit` finds the one with the smallest squared error on the patches it sees (Eckart and
+    Young, 1936).
 
     Args:
         hop, window: of the STFT, samples.
         latents: D.
         time_stride: frames of a patch.
         sample_rate: Hz.
+        audio_channels: C; for more than one, audio is (N, C, T) wherever (N, T) is written.
 
     Raises:
         ValueError: if a patch has fewer than D numbers.
@@ -33,13 +35,19 @@ class LinearAutoencoder(nn.Module):
     components: Tensor  # (D, numbers of a patch), orthonormal rows
 
     def __init__(
-        self, hop: int = 512, window: int = 2048, latents: int = 8, time_stride: int = 1, sample_rate: int = 44_100
+        self,
+        hop: int = 512,
+        window: int = 2048,
+        latents: int = 8,
+        time_stride: int = 1,
+        sample_rate: int = 44_100,
+        audio_channels: int = 1,
     ) -> None:
         super().__init__()
         self.hop, self.window, self.latents, self.time_stride = hop, window, latents, time_stride
-        self.sample_rate = sample_rate
+        self.sample_rate, self.audio_channels = sample_rate, audio_channels
         self.spectrogram = Spectrogram(hop, window, alpha=1.0, beta=1.0)
-        numbers = 2 * self.spectrogram.bins * time_stride
+        numbers = 2 * self.spectrogram.bins * time_stride * audio_channels
         if latents > numbers:
             raise ValueError(f"latents ({latents}) must be at most the numbers of a patch ({numbers})")
         # In float64, which neither autocast nor reduced-precision products on a GPU touch.
@@ -57,9 +65,9 @@ class LinearAutoencoder(nn.Module):
 
     def patches(self, audio: Tensor) -> Tensor:
         """Audio (N, T) -> patches (N, numbers, L), float64; frames that fill no whole patch are left out."""
-        frames = self.spectrogram(audio).double()
+        frames = self.spectrogram(rearrange(audio, "... t -> (...) t")).double()
         whole = frames[..., : frames.shape[-1] - frames.shape[-1] % self.time_stride]
-        return rearrange(whole, "n c f (l s) -> n (c f s) l", s=self.time_stride)
+        return rearrange(whole, "(n a) c f (l s) -> n (a c f s) l", a=self.audio_channels, s=self.time_stride)
 
     @torch.no_grad()
     def fit(self, clips: Iterable[Tensor]) -> float:
@@ -98,5 +106,6 @@ class LinearAutoencoder(nn.Module):
     def decode(self, latents: Tensor, noise: Tensor | None = None, steps: int = 1) -> Tensor:
         """Latents (N, D, L) -> audio (N, T'), T' the samples of time stride x L frames."""
         patches = (self.components.mT @ latents.double()).float()
-        spectrogram = rearrange(patches, "n (c f s) l -> n c f (l s)", c=2, s=self.time_stride)
-        return self.spectrogram.inverse(spectrogram)
+        sizes = {"a": self.audio_channels, "c": 2, "s": self.time_stride}
+        audio = self.spectrogram.inverse(rearrange(patches, "n (a c f s) l -> (n a) c f (l s)", **sizes))
+        return audio if self.audio_channels == 1 else rearrange(audio, "(n a) t -> n a t", a=self.audio_channels)

@@ -50,7 +50,7 @@ def linear(options: argparse.Namespace) -> None:
         ValueError: if no patch has a whole number of latents, or there is no audio.
     """
     model = like(load_model(options.like, "cpu"), options)
-    kept = model.fit(clips(options, model.sample_rate))
+    kept = model.fit(clips(options, model))
     Autoencoder(model).save_pretrained(options.output)
     print(
         f"{options.output}: {model.latents} latents for {model.time_stride} x {model.hop} samples, "
@@ -61,8 +61,6 @@ def linear(options: argparse.Namespace) -> None:
 def like(model: Autoencoder, options: argparse.Namespace) -> LinearAutoencoder:
     """A linear autoencoder with as many numbers in its latents, for each second of audio."""
     framing, source = model.framing, model.autoencoder
-    if channels_of(source) > 1:
-        raise ValueError(f"--like {options.like} is of {channels_of(source)} channels: give a mono model")
     dimension = source.encode(silence_for(source, 1, framing.samples(4))).shape[1]
     hop = options.hop or framing.hop
     window = options.window or max(framing.window, 2 * hop)
@@ -70,20 +68,20 @@ def like(model: Autoencoder, options: argparse.Namespace) -> LinearAutoencoder:
     for stride in strides:
         latents, rest = divmod(dimension * stride * hop, framing.period)
         if not rest:
-            return LinearAutoencoder(hop, window, latents, stride, model.sample_rate)
+            return LinearAutoencoder(hop, window, latents, stride, model.sample_rate, channels_of(source))
     raise ValueError(
         f"{options.like} has {dimension} latents for {framing.period} samples: patches of {strides[-1]} frames every "
         f"{hop} samples would have no whole number. Give another --time-stride or --hop"
     )
 
 
-def clips(options: argparse.Namespace, sample_rate: int) -> Iterator[Tensor]:
-    """Excerpts of the audio, (1, T), spread evenly over the files; broken places are passed over."""
-    samples = round(SECONDS * sample_rate)
+def clips(options: argparse.Namespace, model: LinearAutoencoder) -> Iterator[Tensor]:
+    """Excerpts of the audio, (1, T) or (1, C, T), spread evenly over the files; broken places are passed over."""
+    sample_rate, samples = model.sample_rate, round(SECONDS * model.sample_rate)
     files = scan("data", Corpus(options.data), Demands(sample_rate, samples, sample_rate)).files
     most = max(1, options.excerpts // len(files))
     excerpts = cut([(file.path, [file]) for file in files], sample_rate, samples, samples, most)
-    reader = CropReader(sample_rate, samples)
+    reader = CropReader(sample_rate, samples, "mean" if channels_of(model) == 1 else "stereo")
     step = max(1, -(-len(excerpts) // options.excerpts))
     for excerpt in tqdm(excerpts[::step], "fitting", unit=" excerpts"):
         try:

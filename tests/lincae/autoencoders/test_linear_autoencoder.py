@@ -6,6 +6,7 @@ from sklearn.decomposition import PCA
 
 from lincae import Autoencoder
 from lincae.autoencoders.linear import LinearAutoencoder
+from lincae.autoencoders.oobleck import OobleckAutoencoder
 from lincae.autoencoders.spectral import SpectralAutoencoder
 from lincae.cli.main import main
 from lincae.metrics import signal_to_noise
@@ -62,6 +63,25 @@ def test_all_components_lose_nothing_but_the_nyquist_bin(tones):
     assert (signal_to_noise(model.decode(model.encode(tones)), round_trip) > 110).all()
 
 
+def test_equal_channels_cost_no_more_than_one(fitted, tones):
+    stereo = LinearAutoencoder(**SIZES, audio_channels=2)
+    both = tones[:, None].expand(-1, 2, -1)
+    assert stereo.fit([both]) == pytest.approx(fitted.kept, rel=1e-9)
+    decoded = stereo.decode(stereo.encode(both))
+    assert stereo.encode(both).shape == fitted.encode(tones).shape
+    for channel in decoded.unbind(1):
+        torch.testing.assert_close(channel, fitted.decode(fitted.encode(tones)), rtol=1e-4, atol=1e-5)
+
+
+def test_channels_that_differ_are_restored_in_their_order(tones):
+    stereo = LinearAutoencoder(16, 64, latents=128, sample_rate=8_000, audio_channels=2)  # all components
+    both = torch.stack([tones, tones.flip(0)], dim=1)
+    stereo.fit([both])
+    channels = both.flatten(0, 1)
+    round_trip = stereo.spectrogram.inverse(stereo.spectrogram(channels))
+    assert (signal_to_noise(stereo.decode(stereo.encode(both)).flatten(0, 1), round_trip) > 110).all()
+
+
 def test_silence_is_refused():
     with pytest.raises(ValueError, match="nothing to fit"):
         LinearAutoencoder(**SIZES).fit([torch.zeros(1, 2000)])
@@ -77,3 +97,11 @@ def test_the_command_makes_one_like_a_model(music, tmp_path, spectrogram, sizes,
     assert made.latent_length(44_100) == Autoencoder.from_pretrained(tmp_path / "model").latent_length(44_100)
     gram = made.autoencoder.components @ made.autoencoder.components.mT
     torch.testing.assert_close(gram, torch.eye(3, dtype=torch.float64))
+
+
+def test_the_command_makes_a_stereo_one_like_a_stereo_model(music, tmp_path, capsys):
+    Autoencoder(OobleckAutoencoder(8, [4, 8], [1, 2], 8, 4)).save_pretrained(tmp_path / "model")
+    main(["linear", "--like", str(tmp_path / "model"), "--data", str(music), "-o", str(tmp_path / "linear")])
+    assert "4 latents for 1 x 32 samples" in capsys.readouterr().out
+    made = Autoencoder.from_pretrained(tmp_path / "linear", device="cpu")
+    assert made.decode(made.encode(torch.randn(1, 2, 3200))).shape == (1, 2, 3200)
