@@ -78,7 +78,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="lincae experiment", description=__doc__, allow_abbrev=False)
     parser.add_argument("name", choices=names, help="file in configs/experiments")
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="folder (default: runs/experiments/NAME)")
-    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="(default: 0 1 2)")
+    parser.add_argument("--seeds", type=number(int, 0, 2**32 - 1), nargs="+", default=SEEDS, help="(default: 0 1 2)")
     parser.add_argument("--models", choices=MODELS, nargs="+", default=list(MODELS), help="(default: both)")
     parser.add_argument(
         "--processes", type=number(int, 1), default=2, help="trainings at a time, one core each (default: %(default)s)"
@@ -94,9 +94,11 @@ def run(options: argparse.Namespace, console: Console) -> None:
     """Trains all variants of all models under all seeds, and writes `table.md`, `seeds.png` and `results.json`.
 
     Raises:
-        ValueError: if the folder is of another experiment.
+        ValueError: if the folder is of another experiment, or a seed is given twice.
     """
     begun = time.monotonic()
+    if len({*options.seeds}) < len(options.seeds):
+        raise ValueError(f"--seeds {' '.join(map(str, options.seeds))} names one twice: intervals need different ones")
     experiment = Experiment(**yaml.safe_load((EXPERIMENTS / f"{options.name}.yaml").read_text(encoding="utf-8")))
     seeds = options.seeds[:1] if options.quick else options.seeds
     identity = {"name": options.name, "quick": options.quick, **experiment.trained()}

@@ -73,6 +73,13 @@ def test_a_folder_of_another_experiment_is_refused(tmp_path):
         claim(tmp_path / "notes" / "experiment.json", {"name": "a"}, "an experiment")
 
 
+def test_a_seed_that_is_given_twice_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["experiment", "signs", "--seeds", "1", "2", "1", "-o", str(tmp_path / "out")])
+    assert "--seeds 1 2 1 names one twice" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_quick_form_runs_to_its_table(name, tmp_path, capsys):
