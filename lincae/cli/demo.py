@@ -148,7 +148,8 @@ def demonstrate(
 def show(figures: Figures, console: Console) -> None:
     """A table for each pair; SNR and SI-SDR in dB, an arrow says which way is better."""
     for title, names in PAIRS.items():
-        console.print(comparison({name: figures[name] for name in names}, ROWS, title))
+        columns = {name.removeprefix(f"{names[0]}-"): figures[name] for name in names}
+        console.print(comparison(columns, ROWS, title))
 
 
 def keep_earlier(folder: Path, console: Console) -> None:

@@ -25,7 +25,8 @@ def test_c_grows_with_the_dimension(dimension, c):
 def test_zero_with_zero_gradient_at_the_target():
     estimate = torch.zeros(2, 10, requires_grad=True)
     loss = pseudo_huber(estimate, torch.zeros(2, 10))
-    assert loss.tolist() == [0, 0]
+    rounding = 0.00054 * math.sqrt(10) * torch.finfo(torch.float32).eps  # of c; sqrt(c^2) is not c on every processor
+    assert loss.tolist() == pytest.approx([0, 0], abs=rounding)
     loss.sum().backward()
     assert not estimate.grad.any()
 
