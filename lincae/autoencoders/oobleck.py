@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,7 @@ class OobleckAutoencoder(ReconstructionAutoencoder):
             from diffusers import AutoencoderOobleck
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError("this autoencoder needs diffusers: pip install 'lincae[diffusers]'") from error
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*weight_norm", category=FutureWarning)  # they are renewed below
+        with old_weight_norms():
             vae: Any = AutoencoderOobleck(
                 encoder_hidden_size,
                 list(downsampling_ratios),
@@ -81,12 +81,19 @@ class OobleckAutoencoder(ReconstructionAutoencoder):
         model = cls(sample_rate=settings.pop("sampling_rate"), **settings)
         from diffusers import AutoencoderOobleck
 
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*weight_norm", category=FutureWarning)
+        with old_weight_norms():
             vae: Any = AutoencoderOobleck.from_pretrained(path)
         model.encoder.load_state_dict(Means(vae.encoder).state_dict())
         model.decoder.load_state_dict(vae.decoder.state_dict())
         return model.eval()
+
+
+@contextmanager
+def old_weight_norms() -> Iterator[None]:
+    """Nothing is said of diffusers' weight norms being of the old kind, since they are renewed here."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*weight_norm", category=FutureWarning)
+        yield
 
 
 def renew_weight_norms(module: nn.Module) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -13,6 +13,11 @@ from lincae.streams import Draws
 def channels_of(autoencoder: Any) -> int:
     """Channels C of the audio of an autoencoder: 1 where it does not say."""
     return getattr(autoencoder, "audio_channels", 1)
+
+
+def reading_of(autoencoder: Any) -> Literal["mean", "stereo"]:
+    """What a reader does with the channels of files for an autoencoder: `mean` or `stereo`."""
+    return "mean" if channels_of(autoencoder) == 1 else "stereo"
 
 
 def silence_for(autoencoder: Any, rows: int, samples: int, device: Any = None) -> Tensor:

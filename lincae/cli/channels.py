@@ -18,6 +18,11 @@ from lincae.cli.file_jobs import Advance
 from lincae.inference import Autoencoder, Progress
 
 
+def fits(heard: int, channels: int) -> bool:
+    """Whether a model that hears so many channels at once can take a file of so many."""
+    return heard == 1 or channels in (1, heard)
+
+
 def check_channels(model: Autoencoder, files: Iterable[tuple[Path, int]]) -> None:
     """Whether a model can take files of so many channels.
 
@@ -26,7 +31,7 @@ def check_channels(model: Autoencoder, files: Iterable[tuple[Path, int]]) -> Non
     """
     heard = channels_of(model.autoencoder)
     for path, channels in files:
-        if heard > 1 and channels not in (1, heard):
+        if not fits(heard, channels):
             raise ValueError(
                 f"{path} has {channels} channels, and the model hears {heard} at once: give files of {heard} or of 1"
             )
@@ -49,7 +54,7 @@ def decode_channels(
         ValueError: if the latents are not those of so many channels.
     """
     heard = channels_of(model.autoencoder)
-    if len(latents) != (channels if heard == 1 else 1) or (heard > 1 and channels not in (1, heard)):
+    if len(latents) != (channels if heard == 1 else 1) or not fits(heard, channels):
         raise ValueError(f"{len(latents)} rows of latents are not {channels} channels of a model that hears {heard}")
     audio = torch.empty(channels, samples)
     progress = advance(samples / model.sample_rate / len(latents))

@@ -25,7 +25,7 @@ from datamodules.index import Demands, scan
 from datamodules.processes import leave_with_parent
 from datamodules.reader import CropReader
 from datamodules.rejection import BadAudioError
-from lincae.autoencoders.protocol import LatentAutoencoder, channels_of, silence_for
+from lincae.autoencoders.protocol import LatentAutoencoder, reading_of, silence_for
 from lincae.cli.command_line import INTERRUPTED, number, refusals
 from lincae.cli.embeddings import load_embeddings
 from lincae.cli.journal import Journal
@@ -270,7 +270,7 @@ def measure_model(
     unreadable = journal.restore(tables)
     numbers = list(range(len(excerpts)))
     batches = [numbers[first : first + options.batch_size] for first in range(0, len(numbers), options.batch_size)]
-    reader = CropReader(model.sample_rate, samples, "mean" if channels_of(model) == 1 else "stereo")
+    reader = CropReader(model.sample_rate, samples, reading_of(model))
     title = f"evaluating {named.name}"
     with tqdm(desc=title, total=len(batches), initial=len(journal), unit=" batches", position=place) as bar:
         for batch in batches[len(journal) :]:

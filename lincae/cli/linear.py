@@ -15,7 +15,7 @@ from datamodules.index import Demands, scan
 from datamodules.reader import CropReader
 from datamodules.rejection import BadAudioError
 from lincae.autoencoders.linear import LinearAutoencoder
-from lincae.autoencoders.protocol import channels_of, silence_for
+from lincae.autoencoders.protocol import channels_of, reading_of, silence_for
 from lincae.cli.command_line import number, refusals
 from lincae.cli.trained import load_model
 from lincae.inference import Autoencoder
@@ -81,7 +81,7 @@ def clips(options: argparse.Namespace, model: LinearAutoencoder) -> Iterator[Ten
     files = scan("data", Corpus(options.data), Demands(sample_rate, samples, sample_rate)).files
     most = max(1, options.excerpts // len(files))
     excerpts = cut([(file.path, [file]) for file in files], sample_rate, samples, samples, most)
-    reader = CropReader(sample_rate, samples, "mean" if channels_of(model) == 1 else "stereo")
+    reader = CropReader(sample_rate, samples, reading_of(model))
     step = max(1, -(-len(excerpts) // options.excerpts))
     for excerpt in tqdm(excerpts[::step], "fitting", unit=" excerpts"):
         try:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from datamodules.corpus import Corpus
 from datamodules.index import Demands, scan
-from lincae.autoencoders.protocol import channels_of
+from lincae.autoencoders.protocol import reading_of
 from lincae.checkpoint import load_autoencoder
 from lincae.checkpoint_files import FOLDER
 from lincae.cli import evaluate
@@ -210,7 +210,7 @@ def trainings(
         f"--data.train={split.train.resolve()}",
         f"--data.sample_rate={model.sample_rate}",
         f"--data.samples={samples}",
-        f"--data.channels={'mean' if channels_of(model.autoencoder) == 1 else 'stereo'}",
+        f"--data.channels={reading_of(model.autoencoder)}",
         f"--data.seed={options.seed}",
         f"--seed_everything={options.seed}",
         f"--trainer.max_steps={options.steps}",

@@ -143,11 +143,13 @@ def width(model: str, cells: Sequence[str]) -> int:
 def markdown(found: Mapping[str, Results]) -> str:
     """A table in Markdown: a row for each figure that is no point of a curve, a column for each model."""
     names = dict.fromkeys(name for of in found.values() for name in of.figures if not POINT.search(name))
-    lines = [
-        ["figure", *(model.replace("|", r"\|") for model in found)],
-        ["---", *("---:" for _ in found)],
-        *([name, *(cell(of, name) for of in found.values())] for name in names),
-    ]
+    head = ["figure", *(model.replace("|", r"\|") for model in found)]
+    return markdown_table(head, [[name, *(cell(of, name) for of in found.values())] for name in names])
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown whose first column is text and whose others are numbers."""
+    lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

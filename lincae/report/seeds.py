@@ -10,7 +10,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 
-from lincae.report.results import digits
+from lincae.report.results import digits, markdown_table
 
 STUDENT = {
     **{1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228},
@@ -69,7 +69,7 @@ def table(title: str, labels: Mapping[str, str], found: Mapping[str, Figures]) -
         found: figure -> its values.
     """
     variants = list(found[next(iter(labels))])
-    return markdown([title, *variants], [[labels[name], *map(level, found[name].values())] for name in labels])
+    return markdown_table([title, *variants], [[labels[name], *map(level, found[name].values())] for name in labels])
 
 
 def differences(title: str, labels: Mapping[str, str], found: Mapping[str, Figures], against: Mapping[str, str]) -> str:
@@ -78,10 +78,4 @@ def differences(title: str, labels: Mapping[str, str], found: Mapping[str, Figur
         [label, *(difference(found[name][variant], found[name][other]) for variant, other in against.items())]
         for name, label in labels.items()
     ]
-    return markdown([title, *(f"{variant} less {other}" for variant, other in against.items())], rows)
-
-
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose first column is text and whose others are numbers."""
-    lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return markdown_table([title, *(f"{variant} less {other}" for variant, other in against.items())], rows)

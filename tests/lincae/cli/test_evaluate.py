@@ -79,9 +79,8 @@ def test_a_folder_of_diffusers_is_heard_in_stereo_and_as_stable_audio_in_mono(tr
 
     vae = tmp_path / "vae"
     AutoencoderOobleck(6, [2, 4], [1, 2], 4, 3, audio_channels=2, sampling_rate=RATE).save_pretrained(vae)
-    figures = run(tracks, tmp_path / "out", str(vae), f"mono=stable-audio-vae:{vae}", more=["--excerpts", "1"])[
-        "models"
-    ]
+    mono = f"mono=stable-audio-vae:{vae}"
+    figures = run(tracks, tmp_path / "out", str(vae), mono, more=["--excerpts", "1"])["models"]
     for name in ("encoder/homogeneity_error", "encoder/additivity_error"):  # of mono files both hear the same
         assert figures["vae"][name] == pytest.approx(figures["mono"][name], rel=1e-5)
         assert figures["vae"][name] > 0

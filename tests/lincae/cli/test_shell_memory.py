@@ -43,4 +43,4 @@ def test_memory_grows_by_the_audio_alone(tmp_path):
         decoding.append(peak("decode", z, "-o", tmp_path / f"{minutes}.flac"))
     audio = 15 * 60 * RATE * 2 * 4
     assert encoding[1] - encoding[0] < 1.25 * audio
-    assert decoding[1] - decoding[0] < 2 * audio
+    assert decoding[1] - decoding[0] < 1.75 * audio

@@ -4,10 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from lincae.report.seeds import STUDENT, difference, differences, half_width, level, table
-
-stats = pytest.importorskip("scipy.stats")
 
 
 @pytest.mark.parametrize("freedom", STUDENT)
