@@ -13,7 +13,7 @@ from lincae.streams import Draws
 
 
 class KSources(Augmentation):
-    """One mix of k clips of its group for every clip, with random weights that sum to 1.
+    """One mix of k clips of its group for every clip, with weights that are uniform among those that sum to 1.
 
     Args:
         sources: k, at most the clips of a mix group.
@@ -39,7 +39,8 @@ class KSources(Augmentation):
         if self.fewest is not None:
             choices = self.sources - self.fewest + 1
             numbers = self.fewest + (choices * draws.uniform("number of sources", clips)).long()
-        mixes = k_source_mixes(draws.uniform("k sources", clips, clips // groups), self.sources, numbers)
+        choice = draws.uniform("k sources", clips, clips // groups)
+        mixes = k_source_mixes(choice, draws.uniform("weights of k sources", clips, self.sources - 1), numbers)
         kept = mixture.matrix.view(groups, -1, clips)
         if self.rows == "replace":
             kept = torch.eye(clips, device=mixes.device).view(groups, -1, clips)

@@ -194,13 +194,16 @@ def peak_gains(targets: Tensor, ceiling: float = 1.0) -> Tensor:
     return torch.where(peaks > ceiling, ceiling / peaks, 1.0)
 
 
-def k_source_mixes(uniform: Tensor, k: int, numbers: Tensor | None = None) -> Tensor:
+def k_source_mixes(choice: Tensor, cuts: Tensor, numbers: Tensor | None = None) -> Tensor:
     """One convex mix of k random clips of its group for each clip.
 
+    The clips are any k of the group with equal probability; their weights are uniform on the simplex (a flat Dirichlet
+    distribution), as the lengths are into which k - 1 uniform points cut [0, 1]. With k = 2 the larger weight is
+    U(0.5, 1), the paper's.
+
     Args:
-        uniform: draws from U[0, 1), (S, G), G clips per group. The k largest of a row choose the clips and are, scaled
-            to sum to 1, their weights.
-        k: clips per mix, at most G.
+        choice: draws from U[0, 1), (S, G), G clips per group. The k largest of a row choose the clips.
+        cuts: independent draws from U[0, 1), (S, k - 1).
         numbers: of clips in each mix, (S,), from 1 to k; k in all of them if not given.
 
     Returns:
@@ -209,15 +212,14 @@ def k_source_mixes(uniform: Tensor, k: int, numbers: Tensor | None = None) -> Te
     Raises:
         ValueError: if a group has fewer than k clips.
     """
-    group_size = uniform.shape[1]
+    group_size, k = choice.shape[1], cuts.shape[1] + 1
     if k > group_size:
         raise ValueError(f"mixes of {k} sources need mix groups of {k} clips or more, got {group_size}")
-    largest = uniform.topk(k, dim=1)
-    weights = largest.values
     if numbers is not None:
-        weights = weights * (torch.arange(k, device=weights.device) < numbers[:, None])
-    weights = weights / weights.sum(dim=1, keepdim=True)
-    local = torch.zeros_like(uniform).scatter(1, largest.indices, weights)
+        cuts = torch.where(torch.arange(1, k, device=cuts.device) < numbers[:, None], cuts, 1.0)
+    zero, one = torch.zeros_like(choice[:, :1]), torch.ones_like(choice[:, :1])
+    weights = torch.cat([zero, cuts.sort(dim=1).values, one], dim=1).diff(dim=1)
+    local = torch.zeros_like(choice).scatter(1, choice.topk(k, dim=1).indices, weights)
     return torch.block_diag(*local.view(-1, group_size, group_size))
 
 

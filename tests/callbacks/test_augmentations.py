@@ -7,6 +7,7 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from scipy.stats import beta, chisquare, kstest
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -119,23 +120,37 @@ def test_silence_is_not_capped():
 # --------------------------------------------------------------------------------------------------------------- mixing
 
 
-def k_source_rows(group: int, k: int) -> torch.Tensor:
-    """The mixes of one group alone, (G, G), row by row."""
-    rows = []
-    for uniform in Draws(0, [group]).uniform("k sources", GROUP_SIZE, GROUP_SIZE).tolist():
-        chosen = sorted(uniform, reverse=True)[:k]
-        rows.append([u / sum(chosen) if u in chosen else 0.0 for u in uniform])
-    return torch.tensor(rows)
+def own_blocks(matrix: torch.Tensor) -> torch.Tensor:
+    """The entries of each group's rows for its own clips, (groups, rows, G); all others are 0."""
+    groups = matrix.shape[1] // GROUP_SIZE
+    blocks = matrix.view(groups, -1, groups, GROUP_SIZE)
+    own = blocks.diagonal(dim1=0, dim2=2).permute(2, 0, 1)
+    assert own.count_nonzero() == matrix.count_nonzero()
+    return own
+
+
+def k_source_rows(groups, *arguments, **settings) -> torch.Tensor:
+    """The mixes that `KSources` adds for each group, (groups, G, G)."""
+    plain = Mixture(torch.zeros(GROUP_SIZE * len(groups), 1), torch.eye(GROUP_SIZE * len(groups)))
+    return own_blocks(KSources(*arguments, **settings).rewrite(plain, draws(*groups), Module()).matrix)[:, GROUP_SIZE:]
+
+
+@pytest.mark.parametrize("k", [2, 3, 4])
+def test_weights_of_k_sources_are_those_of_a_flat_dirichlet_distribution(k):
+    rows = k_source_rows(range(400), k).flatten(0, 1)
+    leading = rows.amax(dim=1).mean().item()
+    assert leading == pytest.approx(sum(1 / i for i in range(1, k + 1)) / k, abs=4 * 0.17 / len(rows) ** 0.5)
+    assert kstest(rows[rows > 0].numpy(), beta(1, k - 1).cdf).pvalue > 1e-4
 
 
 def test_the_number_of_sources_is_drawn_for_each_mix():
-    after = KSources(4, "replace", fewest=2).rewrite(mixture(), draws(), Module())
-    numbers = [2 + int(3 * u) for u in draws().uniform("number of sources", 8).tolist()]
-    assert len(set(numbers)) > 1
-    for group, rows in enumerate(after.matrix.view(2, 2, 4, 8)[:, 1]):
-        own = numbers[4 * group : 4 * group + 4]
-        expected = torch.stack([k_source_rows((3, 4)[group], k)[place] for place, k in enumerate(own)])
-        torch.testing.assert_close(rows[:, 4 * group : 4 * group + 4], expected)
+    rows = k_source_rows(range(400), 4, fewest=2).flatten(0, 1)
+    numbers = rows.count_nonzero(dim=1)
+    assert chisquare(numbers.bincount(minlength=5)[2:].numpy()).pvalue > 1e-4
+    torch.testing.assert_close(rows.sum(dim=1), torch.ones(len(rows)))
+    for k in (2, 3, 4):
+        own = rows[numbers == k]
+        assert kstest(own[own > 0].numpy(), beta(1, k - 1).cdf).pvalue > 1e-4
     with pytest.raises(ValueError, match="fewest must be from 2 to sources, 4, got 5"):
         KSources(4, fewest=5)
 
@@ -197,21 +212,17 @@ def test_plain_rows_are_appended_group_by_group_and_keep_their_level():
 @pytest.mark.parametrize("k", [2, 3, 4])
 def test_k_sources_are_added_to_the_rows_of_their_group(k):
     before = mixture()
-    after = KSources(k).rewrite(before, draws(), Module()).matrix
-    assert after.shape == (3 * CLIPS, CLIPS)
-    for block, group in enumerate((3, 4)):
-        rows = after[12 * block : 12 * block + 12]
-        columns = slice(GROUP_SIZE * block, GROUP_SIZE * block + GROUP_SIZE)
-        assert torch.equal(rows[:8], before.matrix[8 * block : 8 * block + 8])
-        torch.testing.assert_close(rows[8:, columns], k_source_rows(group, k))
-        assert rows.sum(dim=1).numpy() == pytest.approx(1)
-        assert rows[:, columns].sum(dim=1).numpy() == pytest.approx(1)
+    after = own_blocks(KSources(k).rewrite(before, draws(), Module()).matrix)
+    assert torch.equal(after[:, :8], own_blocks(before.matrix))
+    assert torch.equal(after[:, 8:], k_source_rows((3, 4), k))
+    assert after[:, 8:].count_nonzero(dim=2).eq(k).all()
+    assert after.sum(dim=2).numpy() == pytest.approx(1)
 
 
 def test_k_sources_replace_the_mixes_and_keep_the_clips():
-    after = KSources(3, rows="replace").rewrite(mixture(), draws(), Module()).matrix
-    expected = [torch.cat([torch.eye(GROUP_SIZE), k_source_rows(group, 3)]) for group in (3, 4)]
-    torch.testing.assert_close(after, torch.block_diag(*expected))
+    after = own_blocks(KSources(3, rows="replace").rewrite(mixture(), draws(), Module()).matrix)
+    assert torch.equal(after[:, :4], torch.eye(GROUP_SIZE).expand(2, -1, -1))
+    assert torch.equal(after[:, 4:], k_source_rows((3, 4), 3))
 
 
 def test_k_sources_beside_plain_clips():

@@ -1,9 +1,11 @@
 """Mixing matrices against the plain loops over clips that they replace."""
 
 import math
+from collections import Counter
 
 import pytest
 import torch
+from scipy.stats import beta, chisquare, kstest, uniform
 
 from lincae.mixing import (
     CircularShift,
@@ -113,41 +115,45 @@ def test_plain_clips_are_not_mixed():
 # ------------------------------------------------------------------------------------------------------------ k sources
 
 
-def convex_mixes(uniform, k):
-    """Rows of the matrix, clip by clip."""
-    clips, group_size = uniform.shape
-    rows = []
-    for clip in range(clips):
-        start = clip - clip % group_size
-        chosen = sorted(range(group_size), key=lambda i: -uniform[clip, i].item())[:k]
-        total = sum(uniform[clip, i].item() for i in chosen)
-        row = [0.0] * clips
-        for i in chosen:
-            row[start + i] = uniform[clip, i].item() / total
-        rows.append(row)
-    return torch.tensor(rows)
+def test_k_source_mixes_written_out():
+    choice = torch.tensor([[0.1, 0.9, 0.8], [0.7, 0.2, 0.6], [0.3, 0.2, 0.1]])
+    cuts = torch.tensor([[0.75, 0.25], [0.5, 0.125], [0.5, 0.25]])
+    matrix = k_source_mixes(choice, cuts, numbers=torch.tensor([3, 2, 1]))
+    assert matrix.tolist() == [[0.25, 0.25, 0.5], [0.5, 0, 0.5], [1, 0, 0]]
 
 
-@pytest.mark.parametrize(("clips", "group_size", "k"), [(6, 6, 4), (8, 4, 2), (8, 4, 4), (6, 3, 1)])
-def test_k_source_mixes(clips, group_size, k):
-    uniform = rand(clips, group_size)
-    torch.testing.assert_close(k_source_mixes(uniform, k), convex_mixes(uniform, k))
-
-
-def test_k_source_mixes_use_every_clip_equally_often():
-    group_size, k, groups = 5, 3, 400
-    matrix = k_source_mixes(rand(group_size * groups, group_size), k)
-    assert (matrix > 0).sum(dim=1).eq(k).all()
-    uses = (matrix > 0).sum(dim=0).view(groups, group_size).sum(dim=0).float()
-    share = k / group_size
-    assert (uses / (groups * group_size) - share).abs().max() < 4 * math.sqrt(
-        share * (1 - share) / (groups * group_size)
+@pytest.mark.parametrize(("group_size", "k"), [(2, 2), (4, 2), (4, 4), (8, 4)])
+def test_weights_are_uniform_on_the_simplex_whichever_clips_are_chosen(group_size, k):
+    groups = 500
+    choice = rand(group_size * groups, group_size)
+    rows = k_source_mixes(choice, rand(group_size * groups, k - 1, seed=1)).view(groups, group_size, groups, group_size)
+    weights = rows.diagonal(dim1=0, dim2=2).permute(2, 0, 1).flatten(0, 1)  # (groups * group_size, group_size)
+    assert (weights > 0).sum(dim=1).eq(k).all()
+    torch.testing.assert_close(weights.sum(dim=1), torch.ones(len(weights)))
+    for clip in range(group_size):  # the marginal of a flat Dirichlet distribution, for each clip alike
+        own = weights[:, clip][weights[:, clip] > 0]
+        assert len(own) == pytest.approx(len(weights) * k / group_size, abs=4 * math.sqrt(len(weights) / 4))
+        assert kstest(own.numpy(), beta(1, k - 1).cdf).pvalue > 1e-4
+    leading = weights.amax(dim=1)  # its mean is that of the longest of k pieces of a broken stick
+    assert leading.mean().item() == pytest.approx(
+        sum(1 / i for i in range(1, k + 1)) / k, abs=4 * 0.2 / len(leading) ** 0.5
     )
+    if k == 2:
+        assert kstest(leading.numpy(), uniform(0.5, 0.5).cdf).pvalue > 1e-4  # as the paper's
+
+
+def test_any_clips_of_a_group_are_as_likely_as_any_others():
+    group_size, groups = 4, 1000
+    matrix = k_source_mixes(rand(group_size * groups, group_size), rand(group_size * groups, 1, seed=1))
+    pairs = (matrix > 0).view(group_size * groups, groups, group_size).any(dim=1).nonzero()[:, 1].view(-1, 2)
+    counts = Counter(map(tuple, pairs.tolist()))
+    assert len(counts) == 6
+    assert chisquare(list(counts.values())).pvalue > 1e-4
 
 
 def test_mixes_of_more_clips_than_a_group_has_are_refused():
     with pytest.raises(ValueError, match=r"mixes of 4 sources need mix groups of 4 clips or more, got 3"):
-        k_source_mixes(rand(6, 3), 4)
+        k_source_mixes(rand(6, 3), rand(6, 3))
 
 
 # ---------------------------------------------------------------------------------------------------------------- gains
