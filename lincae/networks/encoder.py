@@ -51,6 +51,7 @@ class Encoder(nn.Module):
         return rearrange(self.norm_map(h), "n c f l -> n (c f) l")
 
     def forward(self, spectrogram: Tensor) -> Tensor:
-        """Spectrogram (N, C, F, L) -> latents (N, D, L / stride) in (-1, 1)."""
+        """Spectrogram (N, C, F, L) -> latents (N, D, L / stride) in (-1, 1), float32."""
         h = self.bottleneck(self.conv_flat(self.features(spectrogram)))
-        return torch.tanh(self.conv_out(functional.silu(self.norm_out(h))))
+        h = self.conv_out(functional.silu(self.norm_out(h)))
+        return torch.tanh(h.float())  # in bf16 it is exactly 1 from 3.5 on, without a gradient

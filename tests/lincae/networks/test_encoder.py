@@ -71,3 +71,17 @@ def test_strided_convolutions_are_normalized_and_keep_the_width(encoder, sizes):
     for layer, width in zip(encoder.downsamples, sizes.widths[:-1], strict=True):
         assert isinstance(layer.norm, torch.nn.GroupNorm)
         assert layer.conv.weight.shape[:2] == (width, width)
+
+
+def test_latents_near_one_keep_their_gradient_in_a_bf16_step(encoder, normal):
+    """1 - tanh(3.5)^2 = 0.0036; in bf16 tanh is exactly 1 there, and its gradient exactly 0."""
+    with torch.no_grad():
+        encoder.conv_out.weight.zero_()
+        encoder.conv_out.bias.fill_(3.5)
+    with torch.autocast("cpu", torch.bfloat16):
+        latents = encoder(normal(1, 2, 64, 16))
+        latents.sum().backward()
+    expected = math.tanh(3.5)
+    torch.testing.assert_close(latents, torch.full_like(latents, expected), rtol=1e-6, atol=0)
+    slope = encoder.conv_out.bias.grad / latents[0, 0].numel()
+    torch.testing.assert_close(slope, torch.full_like(slope, 1 - expected**2), rtol=0.01, atol=0)
