@@ -7,13 +7,15 @@ import time
 
 import torch
 
+from lincae.machine import has_bf16
+
 
 def machine(device: str) -> str:
     """What computes."""
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
     capability = torch.backends.cpu.get_cpu_capability()
-    bf16 = "with" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "without"
+    bf16 = "with" if has_bf16() else "without"
     return f"{platform.machine()}, {torch.get_num_threads()} threads, {capability} {bf16} bf16"
 
 

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from lincae import Autoencoder
 from lincae.autoencoders.consistency import ConsistencyAutoencoder
 from lincae.host_memory import keep_freed_memory
+from lincae.machine import has_bf16
 from lincae.metrics.ratios import signal_to_noise
 from lincae.published import write_published
 
@@ -54,7 +55,7 @@ def main() -> None:
     options = parser.parse_args()
     options.seconds = options.seconds or (2.0 if options.device == "cpu" else 10.0)
     if options.bf16 is None:
-        options.bf16 = options.device != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        options.bf16 = options.device != "cpu" or has_bf16()
     if options.keep_memory:
         keep_freed_memory()
 

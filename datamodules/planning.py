@@ -5,7 +5,6 @@ Every job of a preparation reads the same plan, so jobs on many machines need no
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from datamodules.corpus import Corpus, Entry
 from datamodules.headers import SizedHeader, read_headers
 from datamodules.index import quarantine_of
 from datamodules.shards import FORMAT, PLAN, SAMPLE, SAMPLE_RATE, is_prepared, journal_name, line_of, parse_list
+from lincae.machine import file_locks
 
 PARTIAL = ".partial"
 """What a file is named until it is finished."""
@@ -182,6 +182,7 @@ def check_unchanged(plan: Plan, entries: Iterable[Entry], quarantined: Container
 
 def write_once(file: Path, lines: Iterable[Mapping[str, Any]]) -> None:
     """Writes lines of JSON, all or nothing, unless another job has done so or is at it."""
+    fcntl = file_locks()
     partial = file.with_name(file.name + PARTIAL)
     with partial.open("a") as stream:
         fcntl.lockf(stream, fcntl.LOCK_EX)

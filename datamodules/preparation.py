@@ -8,7 +8,6 @@ same bytes as any other. The last step of a shard, which finishes it, gives its 
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -40,6 +39,7 @@ from datamodules.shards import (
 )
 from datamodules.source import file_sha256, naming, true_header
 from datamodules.storage import storage
+from lincae.machine import file_locks
 
 LOCK_SECONDS = 5.0  # in which the processes of a job that was killed are gone
 CHUNK = 1 << 22  # bytes
@@ -124,9 +124,9 @@ def locked(plan: Path, number: int) -> Iterator[None]:
     The operating system releases it when this process ends, whatever the cause.
 
     Raises:
-        RuntimeError: if another process does not release it soon.
+        RuntimeError: if another process does not release it soon, or the system has no such locks.
     """
-    deadline = time.monotonic() + LOCK_SECONDS
+    fcntl, deadline = file_locks(), time.monotonic() + LOCK_SECONDS
     with plan.open("r+b") as stream:
         while True:
             try:

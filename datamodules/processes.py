@@ -7,8 +7,10 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, parent_process
 from typing import Any, Protocol, TypeVar
+
+from lincae.machine import forks
 
 Result = TypeVar("Result")
 
@@ -36,11 +38,11 @@ def in_processes(
         processes: batches that are worked on at the same time.
 
     Raises:
-        RuntimeError: if a process dies; it names the file and the signal or exit status.
+        RuntimeError: if a process dies; it names the file and the signal or exit status. If the system has no forks.
         Exception: what `work` raises, with the traceback of its process as a note.
     """
     ready: Any
-    context, waiting = get_context("fork"), iter(batches)
+    context, waiting = forks(), iter(batches)
     running: dict[Any, tuple[Any, Iterator[File]]] = {}  # by the end of the pipe from which results come
     try:
         while True:

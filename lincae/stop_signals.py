@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from types import FrameType
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
-"""Of a scheduler that takes the machine back, of one that warns before a time limit, of Ctrl-C."""
+STOP_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGINT") if hasattr(signal, name)]
+"""Of a scheduler that takes the machine back, of one that warns before a time limit (not on Windows), of Ctrl-C."""
 
-EXIT_STATUS = {signal.SIGTERM: os.EX_TEMPFAIL, signal.SIGUSR1: os.EX_TEMPFAIL, signal.SIGINT: 130}
-"""75: run the same again. 130: as shells report Ctrl-C."""
+EXIT_STATUS = {each: 130 if each == signal.SIGINT else 75 for each in STOP_SIGNALS}
+"""75, `EX_TEMPFAIL`: run the same again. 130: as shells report Ctrl-C."""
 
 
 class StopSignals:

@@ -55,7 +55,8 @@ def resumable() -> Iterator[None]:
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    former = {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGHUP)}
+    closing = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows lacks one
+    former = {each: signal.signal(each, stop) for each in closing}
     try:
         yield
     except KeyboardInterrupt:

@@ -17,6 +17,7 @@ from rich.console import Console
 from lincae.cli.command_line import number, refusals, resumable
 from lincae.cli.configs import CONFIGS, find_config, load_config, overlay
 from lincae.cli.journal import claim
+from lincae.cli.locking import locked
 from lincae.cli.trainings import Training, train
 from lincae.report.results import finite, write
 from lincae.report.runs import last_line
@@ -103,23 +104,24 @@ def run(options: argparse.Namespace, console: Console) -> None:
     seeds = options.seeds[:1] if options.quick else options.seeds
     identity = {"name": options.name, "quick": options.quick, **experiment.trained()}
     claim(options.output / "experiment.json", identity, "an experiment")
-    root = options.output.resolve()
-    for model in options.models:
-        settings = overlay(load_config(find_config(MODELS[model][0])), load_config(COMMON))
-        write(config_of(root, model), yaml.safe_dump(settings, sort_keys=False))
-    waiting = {
-        (model, variant, seed): training(experiment, options.quick, root, model, variant, seed)
-        for model in options.models
-        for variant in experiment.variants
-        for seed in seeds
-    }
-    for later in (False, True):  # those that go on from another one come after all others
-        chosen = [
-            each
-            for (_, variant, _), each in waiting.items()
-            if goes_on(experiment, variant) == later and not (each.folder / "figures.jsonl").exists()
-        ]
-        train(chosen, console, options.processes)
+    with locked(options.output, "an experiment") as lock:
+        root = options.output.resolve()
+        for model in options.models:
+            settings = overlay(load_config(find_config(MODELS[model][0])), load_config(COMMON))
+            write(config_of(root, model), yaml.safe_dump(settings, sort_keys=False))
+        waiting = {
+            (model, variant, seed): training(experiment, options.quick, root, model, variant, seed)
+            for model in options.models
+            for variant in experiment.variants
+            for seed in seeds
+        }
+        for later in (False, True):  # those that go on from another one come after all others
+            chosen = [
+                each
+                for (_, variant, _), each in waiting.items()
+                if goes_on(experiment, variant) == later and not (each.folder / "figures.jsonl").exists()
+            ]
+            train(chosen, console, options.processes, descriptors=[lock])
 
     found = {
         model: {

@@ -21,11 +21,13 @@ from lincae.cli import evaluate
 from lincae.cli.command_line import number, refusals, resumable
 from lincae.cli.held_out import Split, hold_out
 from lincae.cli.journal import claim
+from lincae.cli.locking import locked
 from lincae.cli.models import weights_hash
 from lincae.cli.resuming import read_head
 from lincae.cli.trained import load_model
 from lincae.cli.trainings import Training, assert_same_but_callbacks, train
 from lincae.inference import Autoencoder
+from lincae.machine import cores
 from lincae.report.evaluations import read_evaluation
 from lincae.report.tables import comparison
 
@@ -139,14 +141,15 @@ def retrofit(options: argparse.Namespace, console: Console) -> None:
     places = Places.below(options.output)
     model = load_model(options.source, "cpu")
     claim(options.output / "retrofit.json", identity_of(options, weights_hash(model.autoencoder)), "a retrofit")
-    samples = crop_samples(model)
-    split = split_audio(options, places.audio, Demands(model.sample_rate, samples, model.sample_rate))
-    console.print(f"{split.text}: {split.held_out}", soft_wrap=True)
-    save(model, places.before)
-
-    train(trainings(options, places, split, model, samples), console)
-    assert_same_but_callbacks(places.control / "config.yaml", places.after / "config.yaml")
-    save(Autoencoder(load_autoencoder(places.after / FOLDER / "last.ckpt"), model.scale_factor), places.model)
+    with locked(options.output, "a retrofit") as lock:
+        samples = crop_samples(model)
+        split = split_audio(options, places.audio, Demands(model.sample_rate, samples, model.sample_rate))
+        console.print(f"{split.text}: {split.held_out}", soft_wrap=True)
+        save(model, places.before)
+        both = trainings(options, places, split, model, samples)
+        train(both, console, min(2, cores()), max(1, cores() // 2), [lock])
+        assert_same_but_callbacks(places.control / "config.yaml", places.after / "config.yaml")
+        save(Autoencoder(load_autoencoder(places.after / FOLDER / "last.ckpt"), model.scale_factor), places.model)
     seconds = options.seconds or math.floor(100 * min(split.seconds, EXCERPT_SECONDS)) / 100
     evaluate.main(
         [

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import hashlib
 import itertools
 import json
 import math
-import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +17,12 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lincae.cli.command_line import number, refusals, refuse, resumable
+from lincae.cli.command_line import number, refusals, resumable
 from lincae.cli.configs import find_config
 from lincae.cli.journal import Lines
+from lincae.cli.locking import locked
 from lincae.cli.sweep_runs import PATIENCE, Run, command_of
+from lincae.machine import cores
 from lincae.report.sweeps import SweptRun, write_sweep
 from lincae.sweeps.file import Sweep, read_sweep
 from lincae.sweeps.proposals import Proposals
@@ -37,13 +36,14 @@ def main(arguments: Sequence[str]) -> None:
     with refusals():
         sweep = read_sweep(find_config(options.sweep))
         bench = Bench(sweep, options)
-    with bench.locked():
-        try:
-            with resumable():
-                bench.work()
-        finally:
-            runs = [swept(run) for run in bench.runs if run.finished is not None]
-            write_sweep(options.output, runs, sweep.metric, sweep.maximize)
+        with locked(options.output, "a sweep") as lock:
+            bench.recall()
+            try:
+                with resumable():
+                    bench.work(lock)
+            finally:
+                runs = [swept(run) for run in bench.runs if run.finished is not None]
+                write_sweep(options.output, runs, sweep.metric, sweep.maximize)
     failed = [run for run in bench.runs[: bench.count] if not run.finished]
     for run in failed:
         print(f"failed: {run.folder}: {run.complaint()}", file=sys.stderr)
@@ -91,17 +91,16 @@ class Bench:
         runs: all that were begun, by number.
 
     Raises:
-        ValueError: if the folder is of another sweep, or there is no number of runs.
+        ValueError: if there is no number of runs.
     """
 
     def __init__(self, sweep: Sweep, options: argparse.Namespace) -> None:
         self.sweep, self.folder, self.extra = sweep, options.output, options.extra
         self.proposals: Proposals = sweep.proposals(options.seed)
         self.count = count_of(sweep, options.count, self.proposals.size)
-        cores = len(os.sched_getaffinity(0))
-        self.processes = min(options.processes or (1 if torch.cuda.is_available() else cores), self.count)
-        self.threads = max(1, cores // self.processes)
-        identity = {
+        self.processes = min(options.processes or (1 if torch.cuda.is_available() else cores()), self.count)
+        self.threads = max(1, cores() // self.processes)
+        self.identity = {
             "method": sweep.method,
             "metric": sweep.metric,
             "maximize": sweep.maximize,
@@ -110,30 +109,28 @@ class Bench:
             "arguments": options.extra,
             "seed": options.seed,
         }
-        self.journal = Lines(self.folder / "journal.jsonl", identity, "a sweep")
         self.digest = hashlib.blake2b(
-            json.dumps([identity, str(self.folder.resolve())], sort_keys=True).encode(), digest_size=4
+            json.dumps([self.identity, str(self.folder.resolve())], sort_keys=True).encode(), digest_size=4
         ).hexdigest()
         self.runs: list[Run] = []
+
+    def recall(self) -> None:
+        """Take in the journal, which opening repairs: only while nobody else can write to it.
+
+        Raises:
+            ValueError: if it is of another sweep.
+        """
+        self.journal = Lines(self.folder / "journal.jsonl", self.identity, "a sweep")
         for entry in self.journal.entries:
             self._recall(entry)
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Nobody else may work in the folder until this process and all its runs have ended."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                refuse(
-                    f"a sweep is at work in {self.folder}, or runs of one that was killed: wait for them, or end them"
-                )
-            self.lock = file.fileno()
-            yield
+    def work(self, lock: int) -> None:
+        """Start what is left, so many at a time, until all have ended.
 
-    def work(self) -> None:
-        """Start what is left, so many at a time, until all have ended."""
+        Args:
+            lock: descriptor of the folder's lock, which every run keeps until it has ended.
+        """
+        self.lock = lock
         waiting = [run for run in self.runs[: self.count] if not run.finished]
         for run in waiting:
             run.finished = None  # what failed is tried again

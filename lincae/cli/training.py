@@ -23,6 +23,7 @@ from lincae.checkpoint_io import AtomicCheckpointIO
 from lincae.cli.command_line import refuse
 from lincae.cli.configs import ConfigFile
 from lincae.cli.resuming import declare_changes, find_checkpoint, read_head, refuse_mixed_runs, run_folder
+from lincae.machine import has_bf16
 from lincae.module import ImplicitLinearity
 from lincae.pretrained import load_pretrained
 from lincae.settings import parse as parse_autoencoder
@@ -180,7 +181,7 @@ def prepare_precision(config: Any) -> None:
     wants_bf16 = str(config.trainer.precision).startswith("bf16")
     accelerator = config.trainer.accelerator
     on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.accelerator.is_available())
-    if wants_bf16 and on_cpu and torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2"):
+    if wants_bf16 and on_cpu and not has_bf16():
         rank_zero_warn(f"NO BF16 ON THIS CPU: training in float32 instead of {config.trainer.precision}")
         config.trainer.precision = "32-true"
 

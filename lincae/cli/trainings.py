@@ -36,15 +36,25 @@ class Training:
     def __init__(self, name: str, folder: Path, arguments: Sequence[str]) -> None:
         self.name, self.folder, self.arguments = name, folder, arguments
 
-    def start(self) -> Training:
-        """Start in the run's folder, so that runs that are compared name the same one: `.`."""
+    def start(self, threads: int, descriptors: Sequence[int]) -> Training:
+        """Start in the run's folder, so that runs that are compared name the same one: `.`.
+
+        Args:
+            threads: of its arithmetic.
+            descriptors: of files that are to stay open, and locked, until it has ended.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         resume = ["--ckpt_path=last"] if (self.folder / FOLDER / "last.ckpt").is_file() else []
         command = [sys.executable, "-m", "lincae.cli.main", "fit", *self.arguments, *resume]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
         with (self.folder / "log.txt").open("a") as log:
             self.process = subprocess.Popen(
-                command, cwd=self.folder, env=environment, stdout=log, stderr=subprocess.STDOUT
+                command,
+                cwd=self.folder,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=descriptors,
             )
         return self
 
@@ -84,8 +94,20 @@ class Training:
         return total, *losses[-1]
 
 
-def train(trainings: Sequence[Training], console: Console, at_a_time: int = 2) -> None:
-    """Run trainings, so many at a time, one core each.
+def train(
+    trainings: Sequence[Training],
+    console: Console,
+    at_a_time: int = 2,
+    threads: int = 1,
+    descriptors: Sequence[int] = (),
+) -> None:
+    """Run trainings, so many at a time, with so many threads each.
+
+    Args:
+        trainings: in the order in which they are started.
+        console: for their bars.
+        at_a_time, threads: how the cores are shared.
+        descriptors: of files that stay open, and locked, until all trainings have ended.
 
     Raises:
         SystemExit: if one fails; then the others are stopped.
@@ -96,7 +118,7 @@ def train(trainings: Sequence[Training], console: Console, at_a_time: int = 2) -
         try:
             while waiting or running:
                 while waiting and len(running) < at_a_time:
-                    running.append(waiting.pop(0).start())
+                    running.append(waiting.pop(0).start(threads, descriptors))
                 time.sleep(0.5)
                 for training in list(running):
                     if training.update(progress, tasks[training.name]):

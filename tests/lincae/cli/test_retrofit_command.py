@@ -13,6 +13,7 @@ from lincae import Autoencoder
 from lincae.autoencoders.losses import MultiResolutionSTFT, RelativeL2
 from lincae.autoencoders.oobleck import OobleckAutoencoder
 from lincae.cli.held_out import hold_out
+from lincae.cli.locking import locked
 from lincae.cli.main import main
 
 DEMANDS = Demands(44_100, 512)
@@ -83,6 +84,46 @@ def test_a_folder_of_something_else_is_refused(audio, spectral, refused, tmp_pat
     (tmp_path / "out" / "notes.txt").touch()
     line = refused("retrofit", spectral, "--data", audio("a.wav"), "-o", tmp_path / "out")
     assert "is not empty, and nothing is overwritten" in line
+
+
+class Started:
+    """A stand-in for a process, which ends well the second time that it is looked at."""
+
+    def __init__(self, command, env, **_):
+        self.command, self.threads, self.looks, self.returncode = command, env["OMP_NUM_THREADS"], 0, None
+        self.beside = sum(other.returncode is None for other in Started.all)
+        Started.all.append(self)
+
+    def poll(self):
+        self.looks += 1
+        self.returncode = 0 if self.looks > 1 else None
+        return self.returncode
+
+
+@pytest.mark.parametrize(("there", "beside", "threads"), [(1, 0, 1), (2, 1, 1), (3, 1, 1), (8, 1, 4)])
+def test_two_trainings_share_the_cores_that_there_are(
+    audio, spectral, tmp_path, monkeypatch, capsys, there, beside, threads
+):
+    monkeypatch.setattr(Started, "all", [], raising=False)
+    monkeypatch.setattr("subprocess.Popen", Started)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(there)))
+    data = audio(*(f"{number}.wav" for number in range(32)))
+    with pytest.raises(SystemExit):
+        main(["retrofit", spectral, "--data", data, "-o", str(tmp_path / "out")])
+    assert "config.yaml" in capsys.readouterr().err  # nothing was trained
+    assert [each.threads for each in Started.all] == [str(threads)] * 2
+    assert [each.beside for each in Started.all] == [0, beside]
+
+
+def test_a_second_retrofit_in_a_folder_waits_for_the_first(audio, spectral, refused, tmp_path, monkeypatch):
+    """And for its trainings, which hold the lock as long as they live."""
+    data = audio(*(f"{number}.wav" for number in range(32)))
+    command = ["retrofit", spectral, "--data", data, "-o", str(tmp_path / "out")]
+    monkeypatch.setattr("lincae.cli.retrofit.train", lambda *arguments: None)
+    with pytest.raises(SystemExit):
+        main(command)
+    with locked(tmp_path / "out", "a retrofit"):
+        assert "at work in" in refused(*command)
 
 
 @pytest.fixture

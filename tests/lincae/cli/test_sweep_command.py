@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from lincae.cli import sweep, sweep_runs
+from lincae.cli.locking import LOCK, locked
 from lincae.cli.sweep_runs import Run, command_of
 
 STAND_IN = """
@@ -203,12 +204,25 @@ def test_a_killed_sweep_goes_on_from_the_last_checkpoint(program, tmp_path):
 def test_runs_that_outlive_a_killed_sweep_keep_their_folder_locked(run, tmp_path):
     """A run holds the lock as long as it lives."""
     (tmp_path / "out").mkdir()
-    with (tmp_path / "out" / "lock").open("w") as lock:
+    with (tmp_path / "out" / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[lock.fileno()])
     assert run() == 2
     child.communicate(b"\n")
     assert run("--count=1") == 0
+
+
+def test_a_refused_sweep_leaves_the_journal_of_the_one_at_work_alone(run, capsys):
+    assert run("--count=3") == 0
+    journal = Path("out/journal.jsonl")
+    with journal.open("a") as stream:
+        stream.write('{"run": 3, "para')  # as the other one is writing it
+    written = journal.read_bytes()
+    with locked(Path("out"), "a sweep"):
+        assert run("--count=4") == 2
+        assert "at work in out" in capsys.readouterr().err
+        assert journal.read_bytes() == written
+    assert run("--count=4") == 0
 
 
 def test_a_journal_that_ends_in_half_a_line_is_read(run):
