@@ -288,12 +288,9 @@ class AudioDataModule(LightningDataModule):
 
     def _scan(self, corpora: dict[str, Corpus], demands: Demands) -> dict[str, CorpusIndex]:
         indices = {name: scan(name, corpus, demands) for name, corpus in corpora.items()}
-        files = [index.files[0] for index in indices.values()]
-        if self.reader.channels != "mean" and any(file.shard for file in files):
-            raise MisconfigurationException(
-                f"shards hold the mean of all channels: --data.channels={self.reader.channels} needs the audio files"
-            )
-        self._remote |= any(is_url(file.root) for file in files)
+        for index in indices.values():
+            self.reader.check(index.files)
+            self._remote |= is_url(index.files[0].root)
         return indices
 
     def _evenly(self, sets: list[list[AudioFile]], count: int) -> EvenCrops:

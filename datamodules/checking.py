@@ -12,7 +12,7 @@ import numpy as np
 
 from datamodules.corpus import Corpus, Entry
 from datamodules.index import Demands
-from datamodules.inspection import mono_blocks
+from datamodules.inspection import mix_down, mono_blocks
 from datamodules.processes import in_processes
 from datamodules.rejection import BadAudioError
 from datamodules.shards import (
@@ -28,7 +28,7 @@ from datamodules.shards import (
 from datamodules.source import file_sha256, true_header
 from datamodules.storage import is_url
 
-CHUNK = 1 << 22  # samples
+CHUNK = 1 << 22  # values, and even: of whole frames
 BATCH = 32  # files that a process checks before it ends
 
 
@@ -169,11 +169,10 @@ def check_track(root: str, track: Track, demands: Demands, silence: float) -> Fi
     if track.rejected:
         return found._replace(reason=track.rejected)
     digest, heard = hashlib.sha256(), Silence(round(demands.samples * SAMPLE_RATE / demands.sample_rate), silence)
-    end = track.first + track.frames
-    for first in range(track.first, end, CHUNK):
-        (samples,) = read_samples([Stretch(root, shard_name(track.shard), first, min(first + CHUNK, end))])
+    for first in range(track.first, track.end, CHUNK):
+        (samples,) = read_samples([Stretch(root, shard_name(track.shard), first, min(first + CHUNK, track.end))])
         digest.update(samples.data)
-        heard.hear(samples * np.float32(1 / FULL_SCALE))
+        heard.hear(mix_down(samples.reshape(-1, track.stored)) * np.float32(1 / FULL_SCALE / track.gain))
     if digest.hexdigest() != track.pcm_sha256:
         return found._replace(reason="unreadable")
     length = track.frames * demands.sample_rate // SAMPLE_RATE

@@ -31,9 +31,11 @@ class AudioFile(NamedTuple):
         channels: 1 or more.
         group: artist, singer, reader; empty if the file is a group of its own.
         split: `train`, `validation` or `test` where the corpus says so.
-        content: what changes with the samples: the bytes of a file, a hash in a shard.
+        content: what changes with the samples: the bytes of a file, a hash and a gain in a shard.
         shard: name of the shard; empty for a file.
-        first: sample of the shard at which the audio begins.
+        first: value of the shard at which the audio begins.
+        gain: what the samples of the shard were scaled by.
+        averaged: whether the shard holds the mean of several channels.
     """
 
     corpus: str
@@ -47,6 +49,8 @@ class AudioFile(NamedTuple):
     content: str = ""
     shard: str = ""
     first: int = 0
+    gain: float = 1.0
+    averaged: bool = False
 
     @property
     def location(self) -> str:
@@ -215,12 +219,14 @@ def of_shards(name: str, corpus: Corpus) -> tuple[list[Candidate], dict[str, str
             track.path,
             track.frames,
             SAMPLE_RATE,
-            1,
+            track.stored,
             track.group,
             track.split,
-            content=track.pcm_sha256,
+            content=track.pcm_sha256 if track.gain == 1 else f"{track.pcm_sha256} / {track.gain}",
             shard=shard_name(track.shard),
             first=track.first,
+            gain=track.gain,
+            averaged=track.stored < track.channels,
         )
         candidates.append((file, track.rate, track.channels))
     return candidates, unused

@@ -19,7 +19,17 @@ import soxr
 from datamodules.corpus import Corpus, Entry
 from datamodules.headers import SizedHeader, read_headers
 from datamodules.index import quarantine_of
-from datamodules.shards import FORMAT, PLAN, SAMPLE, SAMPLE_RATE, is_prepared, journal_name, line_of, parse_list
+from datamodules.shards import (
+    FORMAT,
+    PLAN,
+    SAMPLE,
+    SAMPLE_RATE,
+    is_prepared,
+    journal_name,
+    line_of,
+    parse_list,
+    stored_channels,
+)
 from lincae.machine import file_locks
 
 PARTIAL = ".partial"
@@ -32,7 +42,7 @@ class Planned(NamedTuple):
     Attributes:
         path, group, split, seconds: as `datamodules.corpus.Entry`.
         bytes: size of the file.
-        frames: how many samples it is expected to give, by its header; 0 if that cannot be read.
+        frames: how many samples per channel it is expected to give, by its header; 0 if that cannot be read.
         shard: number of the shard that it goes to.
     """
 
@@ -80,7 +90,7 @@ class Plan:
         return range(part - 1, len(self.shards), parts)
 
 
-def make_plan(name: str, corpus: Corpus, out: Path, shard_bytes: int) -> Plan:
+def make_plan(name: str, corpus: Corpus, out: Path, shard_bytes: int, channels: int = 1) -> Plan:
     """Plans shards, or reads the plan that a folder holds.
 
     Args:
@@ -88,6 +98,7 @@ def make_plan(name: str, corpus: Corpus, out: Path, shard_bytes: int) -> Plan:
         corpus: its files. Those on its quarantine list are left out.
         out: folder of the shards; made if missing.
         shard_bytes: size at which a shard is full; a track is never divided.
+        channels: that are stored of a track at most; 1 for the mean of all. A file of more than 2 is left out.
 
     Raises:
         ValueError: if there is nothing to prepare, or the folder was planned for something else.
@@ -101,11 +112,11 @@ def make_plan(name: str, corpus: Corpus, out: Path, shard_bytes: int) -> Plan:
         raise ValueError(f"corpus {name!r} ({corpus.path}) has no audio files{listed}: correct the path")
     if out.exists() and os.path.samefile(out, corpus.path):
         raise ValueError(f"{corpus.path} would hold its own shards: prepare into another folder")
-    settings = settings_of(name, corpus, shard_bytes)
+    settings = settings_of(name, corpus, shard_bytes, channels)
     file = out / PLAN
     if not file.exists():
         refuse_shards(out)
-        files = assign_shards(corpus.path, wanted, shard_bytes)
+        files = assign_shards(corpus.path, wanted, shard_bytes, channels)
         out.mkdir(parents=True, exist_ok=True)
         header = {**settings, "shards": files[-1].shard + 1, "files": len(files)}
         write_once(file, [header, *(item._asdict() for item in files)])
@@ -115,24 +126,27 @@ def make_plan(name: str, corpus: Corpus, out: Path, shard_bytes: int) -> Plan:
     return plan
 
 
-def settings_of(name: str, corpus: Corpus, shard_bytes: int) -> dict[str, Any]:
+def settings_of(name: str, corpus: Corpus, shard_bytes: int, channels: int) -> dict[str, Any]:
     """What all shards of a folder have in common: the beginning of the header of plans and manifests."""
     return {
         "format": FORMAT,
         "corpus": name,
         "licence": corpus.licence,
         "sample_rate": SAMPLE_RATE,
+        "channels": channels,
         "shard_bytes": shard_bytes,
         "decoder": f"libsndfile {soundfile.__libsndfile_version__}, soxr {soxr.__libsoxr_version__}",
     }
 
 
-def assign_shards(source: str, entries: Sequence[Entry], shard_bytes: int) -> list[Planned]:
+def assign_shards(source: str, entries: Sequence[Entry], shard_bytes: int, channels: int) -> list[Planned]:
     """Fills one shard after the other, by the lengths that headers tell; a file that has none takes no room."""
     planned, shard, filled = [], 0, 0
     for entry, header in zip(entries, read_headers(source, [entry.path for entry in entries]), strict=True):
-        frames = header.frames * SAMPLE_RATE // header.rate if isinstance(header, SizedHeader) else 0
-        size = frames * SAMPLE.itemsize
+        frames = size = 0
+        if isinstance(header, SizedHeader):
+            frames = header.frames * SAMPLE_RATE // header.rate
+            size = frames * stored_channels(header.channels, channels) * SAMPLE.itemsize
         if filled and filled + size > shard_bytes:
             shard, filled = shard + 1, 0
         filled += size

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import tempfile
 import time
@@ -21,7 +22,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from datamodules.inspection import mono_blocks
+from datamodules.inspection import decode_blocks, mono_blocks, resampled
 from datamodules.planning import PARTIAL, Plan, Planned, write_once
 from datamodules.processes import in_processes
 from datamodules.rejection import BadAudioError
@@ -36,6 +37,7 @@ from datamodules.shards import (
     journal_name,
     line_of,
     shard_name,
+    stored_channels,
 )
 from datamodules.source import file_sha256, naming, true_header
 from datamodules.storage import storage
@@ -63,7 +65,8 @@ def prepare(
         ValueError: if a finished shard is not as large as it was.
     """
     unfinished = [plan.shards[number] for number in plan.numbers(part, parts) if not plan.is_finished(number)]
-    with closing(in_processes(partial(write_shard, plan.source, plan.out), unfinished, processes)) as done:
+    work = partial(write_shard, plan.source, plan.out, plan.header["channels"])
+    with closing(in_processes(work, unfinished, processes)) as done:
         for file in done:
             if progress:
                 progress(file)
@@ -88,12 +91,13 @@ def read_journal(file: Path) -> list[Track]:
     return [Track(**json.loads(line)) for line in file.read_bytes().splitlines()]
 
 
-def write_shard(source: str, out: Path, files: Sequence[Planned]) -> Iterator[Planned]:
+def write_shard(source: str, out: Path, channels: int, files: Sequence[Planned]) -> Iterator[Planned]:
     """Writes a shard and its journal, from where an earlier process was stopped, and yields each file that is done.
 
     Args:
         source: folder of the corpus.
         out: folder of the shards.
+        channels: that are stored of a track at most.
         files: of this shard, in the order in which they are written.
     """
     number = files[0].shard
@@ -107,7 +111,7 @@ def write_shard(source: str, out: Path, files: Sequence[Planned]) -> Iterator[Pl
             done = count_finished(lines, samples, files)
             yield from files[:done]
             for file in files[done:]:
-                track = write_track(source, file, samples)
+                track = write_track(source, file, channels, samples)
                 samples.flush()
                 lines.write(line_of(track._asdict()).encode())
                 lines.flush()
@@ -160,7 +164,7 @@ def count_finished(lines: BinaryIO, samples: BinaryIO, files: Sequence[Planned])
             track = Track(**json.loads(line))
         except (ValueError, TypeError):
             break
-        size = track.frames * SAMPLE.itemsize
+        size = (track.end - track.first) * SAMPLE.itemsize
         whole = line.endswith(b"\n") and track.path == file.path
         if not whole or not (track.rejected or next_sha256(samples, size) == track.pcm_sha256):
             break
@@ -179,12 +183,13 @@ def next_sha256(stream: BinaryIO, size: int) -> str:
     return digest.hexdigest()
 
 
-def write_track(source: str, file: Planned, samples: BinaryIO) -> Track:
+def write_track(source: str, file: Planned, channels: int, samples: BinaryIO) -> Track:
     """Decodes a file and appends it to a shard, unless it cannot be used.
 
     Args:
         source: folder of the corpus.
         file: what to decode.
+        channels: that are stored at most.
         samples: the shard, open for appending.
 
     Raises:
@@ -198,19 +203,39 @@ def write_track(source: str, file: Planned, samples: BinaryIO) -> Track:
     track = Track(file.path, file.group, file.split, shard=file.shard, first=first, source_sha256=file_sha256(location))
     try:
         header = true_header(location, file.seconds)
+        stored = stored_channels(header.channels, channels)
         track = track._replace(rate=header.rate, channels=header.channels)
+        if not stored:
+            return track._replace(rejected="many_channels")
         with tempfile.TemporaryFile(dir=os.path.dirname(samples.name)) as decoded:
-            peak = 0.0
-            for block in mono_blocks(location, header, SAMPLE_RATE):
-                peak = max(peak, float(np.abs(block).max(initial=0)))
+            low = high = np.float32(0)
+            for block in (
+                mono_blocks(location, header, SAMPLE_RATE)
+                if stored == 1
+                else resampled(decode_blocks(location, header), header.rate, SAMPLE_RATE, stored)
+            ):
+                low, high = np.minimum(low, block.min(initial=0)), np.maximum(high, block.max(initial=0))
                 decoded.write(block.tobytes())
             decoded.seek(0)
-            gain = 1 / peak if peak > 1 else 1.0
-            pcm_sha256, frames = append(decoded, gain, samples)
+            gain = gain_of(float(low), float(high))
+            pcm_sha256, values = append(decoded, gain, samples)
     except BadAudioError as error:
         file_sha256(location)  # raises an OSError if it is the disk that is broken
         return track._replace(rejected=error.reason)
-    return track._replace(frames=frames, gain=gain, pcm_sha256=pcm_sha256)
+    return track._replace(frames=values // stored, gain=gain, pcm_sha256=pcm_sha256, stored=stored)
+
+
+def gain_of(low: float, high: float) -> float:
+    """What samples in [low, high] are scaled by, so that none is rounded by more than half a step: 1 if they fit.
+
+    Raises:
+        BadAudioError: `not_finite` if resampling or adding channels has gone beyond float32.
+    """
+    if not math.isfinite(high - low):
+        raise BadAudioError("not_finite")
+    if round(low * FULL_SCALE) >= -FULL_SCALE and round(high * FULL_SCALE) < FULL_SCALE:
+        return 1.0
+    return (1 - 1 / FULL_SCALE) / max(-low, high)
 
 
 def append(decoded: BinaryIO, gain: float, samples: BinaryIO) -> tuple[str, int]:
@@ -219,11 +244,11 @@ def append(decoded: BinaryIO, gain: float, samples: BinaryIO) -> tuple[str, int]
     Returns:
         Their SHA-256, and how many they are.
     """
-    digest, frames = hashlib.sha256(), 0
+    digest, values = hashlib.sha256(), 0
     while content := decoded.read(CHUNK):
-        scaled = np.rint(np.frombuffer(content, np.float32) * np.float32(gain) * FULL_SCALE)
-        pcm = np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1).astype(SAMPLE).tobytes()
+        scaled = np.rint(np.frombuffer(content, np.float32) * np.float32(gain * FULL_SCALE))
+        pcm = scaled.astype(SAMPLE).tobytes()
         samples.write(pcm)
         digest.update(pcm)
-        frames += len(scaled)
-    return digest.hexdigest(), frames
+        values += len(scaled)
+    return digest.hexdigest(), values

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -55,7 +55,7 @@ class CropReader:
         sample_rate: of the crops, Hz.
         samples: T, of each crop.
         channels: `mean` of all channels, the `left` (first) one, or one at `random` for each crop; or `stereo`, the
-            first and the last, which are the same in a mono file. Shards are mono.
+            first and the last, which are the same in a mono file.
     """
 
     sample_rate: int
@@ -66,6 +66,14 @@ class CropReader:
     def shape(self) -> tuple[int, ...]:
         """Of a crop: (T,), or (2, T) in stereo."""
         return (2, self.samples) if self.channels == "stereo" else (self.samples,)
+
+    def check(self, files: Iterable[AudioFile]) -> None:
+        """Raises ValueError if channels are asked for one by one, and a shard holds only their mean."""
+        if self.channels != "mean" and (bad := next((file for file in files if file.averaged), None)):
+            raise ValueError(
+                f"shards in {bad.root} hold the mean of the channels of {bad.path}, and {self.channels!r} needs each: "
+                "give the audio files, or prepare these into a new folder with `lincae data prepare --channels 2`"
+            )
 
     def __call__(self, crop: Crop) -> np.ndarray:
         """One crop, (T,), float32; (2, T) in stereo.
@@ -94,12 +102,14 @@ class CropReader:
 
         Raises:
             RuntimeError: if an object store does not answer.
+            ValueError: if a shard has not kept the channels that are asked for.
         """
+        self.check(crop.file for crop in crops)
         spans = [self._span(crop) for crop in crops]
         stored = iter(
             read_samples(
                 [
-                    Stretch(file.root, file.shard, file.first + span.first, file.first + span.last)
+                    Stretch(file.root, file.shard, *(file.first + file.channels * n for n in (span.first, span.last)))
                     for (file, *_), span in zip(crops, spans, strict=True)
                     if file.shard
                 ]
@@ -108,7 +118,7 @@ class CropReader:
         reasons: list[str | None] = []
         for crop, span, row in zip(crops, spans, rows, strict=True):
             try:
-                frames = next(stored)[:, None] if crop.file.shard else decode(crop.file, span)
+                frames = next(stored).reshape(-1, crop.file.channels) if crop.file.shard else decode(crop.file, span)
                 self._convert(frames, crop, span, row)
             except BadAudioError as error:
                 reasons.append(error.reason)
@@ -133,7 +143,7 @@ class CropReader:
         same_rate = crop.file.rate == self.sample_rate
         mono = self._mono(frames, crop.draw, row if same_rate else np.empty(len(frames), np.float32))
         if frames.dtype == np.int16:
-            mono *= np.float32(1 / FULL_SCALE)
+            mono *= np.float32(1 / FULL_SCALE / crop.file.gain)
         if not same_rate:
             audio = soxr.resample(mono, crop.file.rate, self.sample_rate, quality="HQ")
             row[:] = audio[span.skip : span.skip + self.samples]

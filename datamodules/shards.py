@@ -1,9 +1,9 @@
-"""Prepared shards: the audio of a corpus as 16-bit mono samples, one track after the other, and a manifest.
+"""Prepared shards: the audio of a corpus as 16-bit samples, one track after the other, and a manifest.
 
 A folder (or the same below a URL) holds
 
     plan.jsonl        what is to be prepared: a header, then one line for each source file
-    00000.pcm, ...    samples of whole tracks: 16 bits, little-endian, mono
+    00000.pcm, ...    samples of whole tracks: 16 bits, little-endian; channels alternate in a track that has several
     00000.jsonl, ...  one line for each track of that shard; named 00000.jsonl.partial until the shard is finished
     manifest.jsonl    a header and all tracks, once every shard is finished: all that training reads besides samples
 """
@@ -23,11 +23,14 @@ from datamodules.storage import Range, is_url, storage
 
 Item = TypeVar("Item")
 
-FORMAT = "lincae shards 1"
+FORMAT = "lincae shards 2"
+READABLE = ("lincae shards 1", FORMAT)  # the first holds mono tracks alone
 PLAN, MANIFEST = "plan.jsonl", "manifest.jsonl"
 SAMPLE_RATE = 44_100
 SAMPLE = np.dtype("<i2")
 FULL_SCALE = 32_768  # as soundfile scales 16-bit files
+CHANNELS = (1, 2)
+"""What a folder may hold at most of a track: the mean of its channels, or both of them."""
 
 
 def shard_name(number: int) -> str:
@@ -48,12 +51,13 @@ class Track(NamedTuple):
         group, split: as `datamodules.corpus.Entry`.
         rate, channels: of the source, Hz.
         shard: number of its shard.
-        first: sample of the shard at which it begins.
-        frames: samples, at the shards' rate.
-        gain: what the samples were scaled by: 1, or less where the source peaks above full scale.
+        first: value of the shard at which it begins.
+        frames: samples per channel, at the shards' rate.
+        gain: what the samples were scaled by: 1, or less where the source peaks above full scale. Readers undo it.
         source_sha256: of the source file.
         pcm_sha256: of the samples.
         rejected: why the source was left out; empty for a track. A rejected source has no samples.
+        stored: channels in the shard: those of the source, or their mean.
     """
 
     path: str
@@ -68,14 +72,20 @@ class Track(NamedTuple):
     source_sha256: str = ""
     pcm_sha256: str = ""
     rejected: str = ""
+    stored: int = 1
+
+    @property
+    def end(self) -> int:
+        """Value of the shard behind its last."""
+        return self.first + self.frames * self.stored
 
 
 class Manifest(NamedTuple):
     """What a folder of shards holds.
 
     Attributes:
-        header: `format`, `corpus`, `licence`, `sample_rate`, `shard_bytes`, `decoder`, and the numbers of `shards` and
-            `files`.
+        header: `format`, `corpus`, `licence`, `sample_rate`, `channels` (at most, of a track), `shard_bytes`,
+            `decoder`, and the numbers of `shards` and `files`.
         tracks: in the order of their paths.
     """
 
@@ -104,7 +114,7 @@ def parse_list(content: bytes, item: Callable[..., Item], name: str) -> tuple[di
         parsed = dict(header), [item(**fields) for fields in items]
     except (ValueError, TypeError) as error:
         raise ValueError(f"{name} is damaged ({error}): copy the folder again, or prepare into a new one") from error
-    if header.get("format") != FORMAT:
+    if header.get("format") not in READABLE:
         raise ValueError(
             f"{name} is in format {header.get('format')!r}, this version reads {FORMAT!r}: prepare the corpus again"
         )
@@ -146,7 +156,7 @@ def check_sizes(root: str | os.PathLike, tracks: Iterable[Track], sizes: Mapping
     """
     expected: Counter[int] = Counter()
     for track in tracks:
-        expected[track.shard] += track.frames * SAMPLE.itemsize
+        expected[track.shard] += (track.end - track.first) * SAMPLE.itemsize
     for number, size in sorted(expected.items()):
         found = sizes.get(shard_name(number), 0)
         if found != size:
@@ -156,8 +166,16 @@ def check_sizes(root: str | os.PathLike, tracks: Iterable[Track], sizes: Mapping
             )
 
 
+def stored_channels(found: int, most: int) -> int:
+    """How many channels of a source with so many a shard holds: all of them up to `most`, none if there are more.
+
+    Where one is the most, it is the mean of all.
+    """
+    return 1 if most == 1 else found * (found <= most)
+
+
 class Stretch(NamedTuple):
-    """Samples [first, last) of a shard."""
+    """Values [first, last) of a shard."""
 
     root: str
     shard: str
@@ -166,7 +184,7 @@ class Stretch(NamedTuple):
 
 
 def read_samples(stretches: Sequence[Stretch]) -> list[np.ndarray]:
-    """The samples of each stretch, (n,), int16, without a copy where they lie in memory.
+    """The values of each stretch, (n,), int16, without a copy where they lie in memory.
 
     Raises:
         RuntimeError: if an object store does not answer.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datamodules.rejection import QUARANTINE
-from datamodules.shards import SAMPLE_RATE
+from datamodules.shards import CHANNELS, SAMPLE_RATE
 from lincae.cli.command_line import INTERRUPTED, number, refusals
 from lincae.cli.data_check import run_check
 from lincae.cli.data_prepare import RESUMABLE, run_prepare
@@ -48,7 +48,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "prepare",
         allow_abbrev=False,
         help="turn any audio into shards",
-        description="Decode every file once, to mono 16-bit shards at 44.1 kHz in DIR/<name of its folder>. Run the "
+        description="Decode every file once, to 16-bit shards at 44.1 kHz in DIR/<name of its folder>. Run the "
         "same command again to continue what was interrupted. The exit status is 1 if more is broken than --max-bad, "
         "and 2 if it cannot be prepared.",
     )
@@ -93,6 +93,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     prepare.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder of all shards")
     prepare.add_argument(
         "--part", type=part, default=(1, 1), metavar="I/N", help="do share I of N; the shares may run at the same time"
+    )
+    prepare.add_argument(
+        "--channels",
+        type=int,
+        choices=CHANNELS,
+        default=CHANNELS[0],
+        help="1 keeps the mean of all channels; 2 keeps mono and stereo as they are, which stereo models need, and "
+        "leaves out files of more channels (default: %(default)s)",
     )
     prepare.add_argument(
         "--shard-megabytes",

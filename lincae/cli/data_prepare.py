@@ -10,6 +10,7 @@ from tqdm import tqdm
 from datamodules.corpus import Corpus
 from datamodules.planning import Plan, make_plan
 from datamodules.preparation import prepare, read_journal
+from datamodules.rejection import BAD
 from datamodules.shards import SAMPLE, SAMPLE_RATE, Track, journal_name
 from lincae.cli.wording import counted, duration, print_table, reason_rows, tolerable
 
@@ -19,7 +20,7 @@ RESUMABLE = "Finished tracks are kept: run the same command again to continue"
 def run_prepare(corpora: Mapping[str, Corpus], options: argparse.Namespace) -> bool:
     """Prepare corpora one after the other; whether no more is broken than allowed."""
     plans = [  # all corpora are looked for before the first is decoded
-        make_plan(name, corpus, options.output / name, options.shard_megabytes * 1_000_000)
+        make_plan(name, corpus, options.output / name, options.shard_megabytes * 1_000_000, options.channels)
         for name, corpus in corpora.items()
     ]
     return all([prepare_part(plan, options) for plan in plans])
@@ -47,17 +48,17 @@ def prepare_part(plan: Plan, options: argparse.Namespace) -> bool:
     else:
         unchanged = " before, nothing was changed" if found_finished == total else ""
         print(f"  finished{unchanged}. To train on it, give this folder in place of the source")
-    return tolerable(sum(bool(track.rejected) for track in tracks), total, options.max_bad)
+    return tolerable(sum(track.rejected in BAD for track in tracks), total, options.max_bad)
 
 
 def rows(tracks: list[Track], shards: int) -> list[tuple[str, str]]:
     """What was prepared, and what was left out."""
     used = [track for track in tracks if not track.rejected]
-    frames = sum(track.frames for track in used)
+    frames, values = sum(track.frames for track in used), sum(track.end - track.first for track in used)
     scaled = sum(track.gain < 1 for track in used)
-    size = f"{frames * SAMPLE.itemsize / 1e6:,.1f} MB in {counted(shards, 'shard')}"
+    size = f"{values * SAMPLE.itemsize / 1e6:,.1f} MB in {counted(shards, 'shard')}"
     return [
         ("tracks", f"{len(used):,}, {duration(frames / SAMPLE_RATE)}, {size}"),
-        *([("scaled down", f"{counted(scaled, 'track')} from above full scale")] if scaled else []),
+        *([("scaled down", f"{counted(scaled, 'track')} above full scale; reading undoes it")] if scaled else []),
         *reason_rows({track.path: track.rejected for track in tracks}),
     ]

@@ -1,6 +1,7 @@
 from types import SimpleNamespace
 
 import pytest
+import soundfile
 import torch
 from jsonargparse import ArgumentParser
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
@@ -9,6 +10,8 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from datamodules.audio import AudioDataModule
 from datamodules.corpus import Corpus
+from datamodules.planning import make_plan
+from datamodules.preparation import prepare
 from datamodules.synthetic_data import SyntheticDataModule
 from lincae.mixing import Batch, CircularShift, PlainClips
 from lincae.streams import Draws
@@ -280,6 +283,27 @@ def test_validation_folder_and_tracks_are_used_where_given(music, tmp_path, writ
     assert track["stems"].shape == (2, 2, 700)
     assert data.stems == ["drums", "vocals"]
     assert {data._crops(index).file.path for index in range(200)} == {f"{number}.wav" for number in range(4)}
+
+
+@pytest.mark.parametrize("channels", ["mean", "random", "stereo"])
+def test_stereo_shards_give_the_batches_of_their_files(tmp_path, write_noise, channels):
+    for number in range(4):
+        soundfile.write(tmp_path / f"{number}.wav", 9 * write_noise(f"in/{number}.wav", 0.5, 44_100, 2, number), 44_100)
+        (tmp_path / f"{number}.wav").replace(tmp_path / f"in/{number}.wav")
+    prepare(make_plan("in", Corpus(str(tmp_path / "in")), tmp_path / "out", 10**9, channels=2))
+
+    def batches(folder):
+        data = attach(AudioDataModule(train=str(tmp_path / folder), channels=channels, **SETTINGS))
+        validation = [
+            batch[name]
+            for loader, name in zip(data.val_dataloader(), ("audio", "stems"), strict=True)
+            for batch in loader
+        ]
+        return [batch["audio"] for batch in data.train_dataloader()] + validation
+
+    for file, shard in zip(batches("in"), batches("out"), strict=True):
+        torch.testing.assert_close(shard, file, rtol=0, atol=2e-5)
+        assert file.abs().max() > 0.5
 
 
 def test_processes_divide_validation_among_them(music):

@@ -125,6 +125,17 @@ def test_a_flipped_bit_in_a_shard_is_found(tmp_path, write_noise, place, request
     assert found["2.wav"] == FileCheck("2.wav", 0.2, RATE, 1, "shard")
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_loud_track_of_a_shard_is_as_silent_as_its_file(tmp_path, write_noise, channels):
+    noise = write_noise("music/x.wav", 2.0, RATE, 2)
+    noise *= np.repeat([30.0, 0.005], len(noise) // 2)[:, None].astype(np.float32)  # the end has an rms of 5e-4
+    noise[-len(noise) // 4 :] *= 4  # and at last of 1.4e-3, in the mean of both channels
+    soundfile.write(tmp_path / "music/x.wav", noise, RATE, subtype="FLOAT")
+    prepare(make_plan("music", Corpus(str(tmp_path / "music")), tmp_path / "shards", 10**9, channels))
+    for folder in ("music", "shards"):
+        assert checked(str(tmp_path / folder))["x.wav"].silent == pytest.approx(0.25, abs=0.05)
+
+
 def test_folders_that_hold_nothing_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"music: no such folder"):
         checked(tmp_path / "music")

@@ -67,10 +67,11 @@ def test_the_header_says_how_shards_are_made(corpus, tmp_path):
     header, *files = lines_of(make_plan("music", corpus, tmp_path / "out", 20_000).out / "plan.jsonl")
     assert header["decoder"].startswith("libsndfile 1.")
     assert header == {
-        "format": "lincae shards 1",
+        "format": "lincae shards 2",
         "corpus": "music",
         "licence": "its owner's",
         "sample_rate": RATE,
+        "channels": 1,
         "shard_bytes": 20_000,
         "decoder": header["decoder"],
         "shards": 6,

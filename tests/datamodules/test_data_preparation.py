@@ -22,6 +22,7 @@ from datamodules.corpus import Corpus
 from datamodules.index import Demands, scan
 from datamodules.planning import make_plan
 from datamodules.preparation import prepare, write_shard
+from datamodules.reader import Crop, CropReader
 from datamodules.rejection import BadAudioError
 from datamodules.shards import FULL_SCALE, read_manifest
 
@@ -30,15 +31,15 @@ LSB = 1 / FULL_SCALE
 pytestmark = pytest.mark.filterwarnings("ignore:corpus|.*upsampled")
 
 
-def prepared(source, out, shard_bytes=10**9, **arguments):
+def prepared(source, out, shard_bytes=10**9, channels=1, **arguments):
     """Prepares a folder and returns its manifest."""
     corpus = source if isinstance(source, Corpus) else Corpus(str(source))
-    prepare(make_plan("music", corpus, out, shard_bytes), **arguments)
+    prepare(make_plan("music", corpus, out, shard_bytes, channels), **arguments)
     return read_manifest(str(out))
 
 
 def samples_of(out, track):
-    """Read by other means than the loader's."""
+    """Read by other means than the loader's; of a mono track."""
     return np.fromfile(out / f"{track.shard:05d}.pcm", "<i2", track.frames, offset=2 * track.first)
 
 
@@ -104,16 +105,111 @@ def test_peaks_above_full_scale_scale_the_file_down(one_file, peak):
     audio = np.random.default_rng(0).uniform(-1, 1, 5_000).astype(np.float32)
     audio *= np.float32(peak) / np.abs(audio).max()
     track, samples = one_file(audio, subtype="FLOAT")
-    assert track.gain == pytest.approx(1 / peak, rel=1e-6)
-    assert np.abs(samples * LSB - audio * track.gain).max() <= 1.01 * LSB  # full scale itself is one step too far
-    assert np.abs(samples.astype(int)).max() >= FULL_SCALE - 1
+    assert track.gain == pytest.approx((1 - LSB) / peak, rel=1e-6)
+    assert np.abs(samples * LSB - audio * track.gain).max() <= 0.51 * LSB
+    assert np.abs(samples.astype(int)).max() == FULL_SCALE - 1
 
 
-def test_peaks_at_full_scale_are_left_as_they_are(one_file):
-    audio = np.array([1.0, -1.0, 0.5, 32767.4 * LSB, 0.4 * LSB, -0.6 * LSB], np.float32)
+def test_peaks_within_16_bits_are_left_as_they_are(one_file):
+    audio = np.array([-1.0, 0.5, 32767.4 * LSB, 0.4 * LSB, -0.6 * LSB], np.float32)
     track, samples = one_file(audio, subtype="FLOAT")
     assert track.gain == 1.0
-    assert samples.tolist() == [32767, -32768, 16384, 32767, 0, -1]
+    assert samples.tolist() == [-32768, 16384, 32767, 0, -1]
+
+
+def test_samples_that_resampling_carries_beyond_float32_are_no_track(tmp_path):
+    (tmp_path / "in").mkdir()
+    for rate in (RATE, 22_050):
+        audio = 3.4e38 * np.sign(np.random.default_rng(0).standard_normal((4_000, 1)))
+        soundfile.write(tmp_path / f"in/{rate}.wav", audio, rate, "FLOAT")
+    low, same = prepared(tmp_path / "in", tmp_path / "out").tracks
+    assert (low.rejected, same.rejected) == ("not_finite", "")
+
+
+# What a training hears: the crops of the files
+
+
+def files_of(path, **demands):
+    return scan("music", Corpus(str(path)), Demands(RATE, 2_000, **demands)).files
+
+
+@pytest.mark.parametrize("peak", [2.0, 1.0, 0.3])
+@pytest.mark.parametrize(("source", "stored"), [(1, 1), (2, 1), (1, 2), (2, 2)])
+@pytest.mark.parametrize("extension", ["wav", "mp3"])
+def test_a_crop_of_a_shard_is_the_crop_of_its_file_to_half_a_step_of_the_scaled_samples(
+    tmp_path, peak, source, stored, extension
+):
+    (tmp_path / "in").mkdir()
+    audio = np.random.default_rng(0).uniform(-1, 1, (9_000, source))
+    kind = {"subtype": "FLOAT"} if extension == "wav" else {}
+    soundfile.write(
+        tmp_path / f"in/x.{extension}", np.clip(peak * audio / np.abs(audio).max(), -peak, peak), RATE, **kind
+    )
+    (track,) = prepared(tmp_path / "in", tmp_path / "out", channels=stored).tracks
+    whole = soundfile.read(tmp_path / f"in/x.{extension}", dtype="float32", always_2d=True)[0]
+    heard = whole if track.stored == source else whole.mean(axis=1)
+    assert track.gain == pytest.approx(min(1, (1 - LSB) / np.abs(heard).max()), rel=1e-6)
+    (file,), (shard,) = files_of(tmp_path / "in"), files_of(tmp_path / "out")
+    for channels in ("mean", "left", "random", "stereo") if track.stored == source else ("mean",):
+        reader = CropReader(RATE, 2_000, channels)
+        for start, draw in ((0, 0.2), (1234, 0.7), (7_000, 0.0)):
+            crops = [reader(Crop(each, start, draw)) for each in (file, shard)]
+            assert np.abs(crops[0] - crops[1]).max() <= 0.51 * LSB / track.gain
+
+
+def test_a_resampled_stereo_shard_is_its_file_at_any_rate(tmp_path, write_noise):
+    noise = 20 * write_noise("in/x.wav", 0.5, 48_000, 2)
+    soundfile.write(tmp_path / "in/x.wav", noise, 48_000, "FLOAT")
+    (track,) = prepared(tmp_path / "in", tmp_path / "out", channels=2).tracks
+    assert track.gain < 0.2
+    (file,), (shard,) = files_of(tmp_path / "in"), files_of(tmp_path / "out")
+    for channels in ("mean", "stereo"):
+        reader = CropReader(RATE, 2_000, channels)
+        assert np.abs(reader(Crop(file, 999)) - reader(Crop(shard, 999))).max() <= 0.6 * LSB / track.gain
+
+
+def test_tracks_of_one_and_two_channels_share_shards_and_others_are_left_out(tmp_path, write_noise):
+    for number, channels in enumerate((2, 1, 6, 2)):
+        write_noise(f"in/{number}.wav", 0.1, RATE, channels, seed=number)
+    header, tracks = prepared(tmp_path / "in", tmp_path / "out", 30_000, channels=2)
+    assert header["channels"] == 2
+    assert [(t.shard, t.first, t.frames, t.stored, t.channels) for t in tracks if not t.rejected] == [
+        (0, 0, 4410, 2, 2),
+        (0, 8820, 4410, 1, 1),
+        (1, 0, 4410, 2, 2),
+    ]
+    assert [track.rejected for track in tracks] == ["", "", "many_channels", ""]
+    assert [(tmp_path / f"out/0000{shard}.pcm").stat().st_size for shard in range(2)] == [26_460, 17_640]
+    found = scan("music", Corpus(str(tmp_path / "out")), Demands(RATE, 4_000))
+    assert [file.path for file in found.files] == ["0.wav", "1.wav", "3.wav"]
+    assert found.unused == {"2.wav": "many_channels"}
+
+
+@pytest.mark.parametrize("channels", ["left", "random", "stereo"])
+def test_channels_that_shards_have_not_kept_are_refused_with_the_cure(tmp_path, write_noise, channels):
+    write_noise("in/x.wav", 0.1, RATE, 2)
+    prepared(tmp_path / "in", tmp_path / "out")
+    (file,) = files_of(tmp_path / "out")
+    with pytest.raises(ValueError, match=r"x\.wav.*--channels 2") as caught:
+        CropReader(RATE, 2_000, channels)(Crop(file, 0))
+    assert str(tmp_path / "out") in str(caught.value)
+    assert channels in str(caught.value)
+
+
+def test_mono_shards_of_the_first_format_are_read_at_the_level_of_their_files(tmp_path, write_noise):
+    soundfile.write(tmp_path / "x.wav", 20 * write_noise("x.wav", 0.1, RATE), RATE, "FLOAT")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "x.wav").rename(tmp_path / "in/x.wav")
+    (track,) = prepared(tmp_path / "in", tmp_path / "out").tracks
+    manifest = tmp_path / "out/manifest.jsonl"
+    header, line = map(json.loads, manifest.read_text().splitlines())
+    del header["channels"], line["stored"]
+    header["format"] = "lincae shards 1"
+    manifest.write_text(f"{json.dumps(header)}\n{json.dumps(line)}\n")
+    (file,), (shard,) = files_of(tmp_path / "in"), files_of(tmp_path / "out")
+    reader = CropReader(RATE, 2_000)
+    assert np.abs(reader(Crop(file, 9)) - reader(Crop(shard, 9))).max() <= 0.51 * LSB / track.gain
+    assert track.gain < 0.2
 
 
 def test_a_file_without_samples_is_a_track_without_samples(one_file):
@@ -498,7 +594,7 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_what_a_crash_leaves_behind_is_mended(plan, source, whole, decoded, damage):
     """The first three tracks of the first shard are finished, the second of them rejected, before the crash."""
-    unfinished = write_shard(str(source), plan.out, plan.shards[0])
+    unfinished = write_shard(str(source), plan.out, 1, plan.shards[0])
     assert len(list(islice(unfinished, 3))) == 3
     unfinished.close()
     decoded()
@@ -528,7 +624,7 @@ def test_a_finished_shard_is_never_opened_again(plan, whole, monkeypatch):
     real = open
     monkeypatch.setattr(preparation, "open", lambda *names, **how: opened.append(names) or real(*names, **how), False)
     for files in plan.shards:  # here, so that it is seen what is opened
-        assert list(write_shard(plan.source, plan.out, files)) == files
+        assert list(write_shard(plan.source, plan.out, 1, files)) == files
     prepare(plan)
     assert contents(plan.out) == whole
     assert (plan.out / "00001.pcm").stat().st_mtime_ns == stat.st_mtime_ns

@@ -91,8 +91,8 @@ def damages():
     yield "empty", lines(lambda content: []), "manifest.jsonl is damaged"
     yield "no object", lines(lambda content: [b"3\n", *content[1:]]), "manifest.jsonl is damaged"
     yield "a strange field", lines(lambda content: [*content[:-1], b'{"x": 1}\n']), "manifest.jsonl is damaged"
-    newer = lines(lambda content: [content[0].replace(b"shards 1", b"shards 9"), *content[1:]])
-    yield "another format", newer, "in format 'lincae shards 9', this version reads 'lincae shards 1': prepare"
+    newer = lines(lambda content: [content[0].replace(FORMAT.encode(), b"lincae shards 9"), *content[1:]])
+    yield "another format", newer, "'lincae shards 9'.*: prepare the corpus again"
     yield (
         "a shard cut",
         lambda folder: os.truncate(folder / "00001.pcm", 400),

@@ -233,7 +233,7 @@ def test_prepare_says_what_it_did(lincae_data, music, tmp_path):
     assert done.out.splitlines()[0] == f"music: {folder}"
     assert rows(done.out) == {
         "tracks": "6, 18.0 s, 1.6 MB in 3 shards",
-        "scaled down": "1 track from above full scale",
+        "scaled down": "1 track above full scale; reading undoes it",
         "unreadable (1)": "cannot be decoded: broken.wav",
     }
     assert done.out.splitlines()[-1] == "  finished. To train on it, give this folder in place of the source"
@@ -255,6 +255,20 @@ def test_prepare_fails_if_too_much_is_broken_but_finishes(lincae_data, broken, t
         assert "error: 2 of 7 files are broken, more than --max-bad=0.01" in done.err
         assert len(read_manifest(str(tmp_path / "out/music")).tracks) == 7
     assert lincae_data("prepare", broken, "-o", tmp_path / "out", "--max-bad", 0.3).status == 0
+
+
+def test_prepare_keeps_channels_if_asked_to_and_files_of_too_many_are_not_broken(lincae_data, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name, channels in (("mono", 1), ("stereo", 2), ("six", 6), ("five", 5)):
+        soundfile.write(tmp_path / f"in/{name}.wav", np.full((RATE, channels), 0.1), RATE)
+    done = lincae_data("prepare", tmp_path / "in", "-o", tmp_path / "out", "--channels", 2, "--max-bad", 0)
+    assert done.status == 0
+    assert rows(done.out)["tracks"] == "2, 2.0 s, 0.3 MB in 1 shard"
+    assert rows(done.out)["many_channels (2)"].endswith(": five.wav, six.wav")
+    done = lincae_data("prepare", tmp_path / "in", "-o", tmp_path / "out")
+    assert done.status == 2
+    assert "channels 2, not 1" in done.err
+    assert lincae_data("prepare", tmp_path / "in", "-o", tmp_path / "out", "--channels", 6).status == 2
 
 
 def test_prepare_in_parts(lincae_data, music, tmp_path):

@@ -90,7 +90,21 @@ def test_shards_that_are_unfinished_are_refused(fit, speech, tmp_path):
     assert "unfinished: run the same `lincae data prepare` again" in done.stderr
 
 
-def test_other_channels_than_the_mean_need_the_files(fit, speech, tmp_path):
-    prepare(make_plan("speech", Corpus(str(speech)), tmp_path / "shards", 10**9))
-    done = fit(f"--data.train={tmp_path / 'shards'}", "--data.channels=left", check=False)
-    assert "shards hold the mean of all channels: --data.channels=left needs the audio files" in done.stderr
+def test_other_channels_than_the_mean_need_the_files_or_shards_that_keep_them(fit, tmp_path):
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        audio = np.random.default_rng(number).integers(-9_000, 9_000, (20_000, 2), np.int16)
+        soundfile.write(tmp_path / f"in/{number}.wav", audio, RATE)
+    losses = {}
+    for channels in (1, 2):
+        prepare(make_plan("in", Corpus(str(tmp_path / "in")), tmp_path / f"shards{channels}", 10**9, channels))
+    done = fit(f"--data.train={tmp_path / 'shards1'}", "--data.channels=left", check=False)
+    assert done.returncode != 0
+    assert str(tmp_path / "shards1") in done.stderr.splitlines()[-1]
+    assert "--channels 2" in done.stderr.splitlines()[-1]
+    for name in ("in", "shards2"):
+        places = [f"--trainer.{key}={name}" for key in ("default_root_dir", "logger.save_dir")]
+        fit(f"--data.train={tmp_path / name}", "--data.channels=left", "--trainer.max_steps=2", *places)
+        losses[name] = logged(tmp_path / name, "train/loss")
+    assert losses["in"] == losses["shards2"]
+    assert len(losses["in"]) == 2
