@@ -79,7 +79,8 @@ class BrokenStep:
         """The autoencoder at the weights of the step, in training mode.
 
         Raises:
-            ValueError: if there is no configuration to build it from.
+            ValueError: if there is no configuration to build it from, or it names other classes than
+                `lincae.settings.build` takes.
         """
         if self.config is None:
             raise ValueError("the step holds no configuration: its training was not started by `lincae fit`")

@@ -13,7 +13,8 @@ from lincae.settings import build
 def load_autoencoder(path: str | Path) -> Any:
     """The autoencoder of a training checkpoint, with averaged weights, in evaluation mode on the CPU.
 
-    It is rebuilt from the configuration that the checkpoint holds, which names classes but runs no code of its own.
+    It is rebuilt from the configuration that the checkpoint holds, of the classes that `lincae.settings.build` lets it
+    name.
 
     Args:
         path: of a `.ckpt` file.
@@ -23,7 +24,7 @@ def load_autoencoder(path: str | Path) -> Any:
 
     Raises:
         ValueError: if the file is no checkpoint, or a part of one, or it holds no configuration, which those made
-            without the command line lack.
+            without the command line lack, or one that names other classes.
         CheckpointError: if it is damaged.
     """
     if not is_zipfile(path):  # torch's own errors are then of any kind, and do not name the file
@@ -31,7 +32,10 @@ def load_autoencoder(path: str | Path) -> Any:
     checkpoint = read_checkpoint(path)
     if not checkpoint.get("config"):
         raise ValueError(f"{path} holds no configuration: it was not written by `lincae fit`")
-    autoencoder = build(checkpoint["config"]["model"]["init_args"]["autoencoder"])
+    try:
+        autoencoder = build(checkpoint["config"]["model"]["init_args"]["autoencoder"])
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     prefix = "autoencoder."
     weights = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
     autoencoder.load_state_dict(weights)

@@ -21,7 +21,7 @@ from lincae.autoencoders.oobleck import CLASS_NAME, OobleckAutoencoder
 from lincae.checkpoint import load_autoencoder
 from lincae.published import RELEASES, find_weights, read_published
 from lincae.published.reading import WEIGHTS as PUBLISHED_WEIGHTS
-from lincae.settings import build, settings_of
+from lincae.settings import CLASS_PATH, build, settings_of, trust
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 LAST = Path("checkpoints", "last.ckpt")
@@ -30,7 +30,6 @@ SOURCES = (
     f"a folder with {CONFIG}, a run's folder (with {LAST}), a .ckpt, or published weights "
     f"({', '.join(PUBLISHED_WEIGHTS)})"
 )
-CLASS_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 FILES = {".ckpt", ".json", ".pt", ".pth", ".safetensors"}
 """Endings of files, which no class has."""
 
@@ -75,7 +74,7 @@ def load_pretrained(source: str | Path) -> Pretrained:
         return from_path(folder / release.weights)
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not path.suffix:
         return from_path(downloaded(name, name, [CONFIG, WEIGHTS, *PUBLISHED_WEIGHTS, "*_kwargs*.yaml"]))
-    if CLASS_PATH.fullmatch(name) and path.suffix not in FILES:
+    if names_class(name):
         return Pretrained(module_from_class(name))
     raise FileNotFoundError(
         f"{name!r} is no file or folder here and names no model: give {SOURCES}, one of {', '.join(RELEASES)}, a "
@@ -83,17 +82,26 @@ def load_pretrained(source: str | Path) -> Pretrained:
     )
 
 
+def names_class(source: str) -> bool:
+    """Whether a source is the path of a class or function, and no file or folder that is there."""
+    path = Path(source).expanduser()
+    return bool(CLASS_PATH.fullmatch(source)) and path.suffix not in FILES and not path.exists()
+
+
 def from_class(path: str) -> Any:
-    """What the class or function at a path makes, such as `my_models.Codec`.
+    """What the class or function at a path makes, such as `my_models.Codec`; files may name its classes from then on.
 
     Raises:
         ValueError: if there is none, or it wants arguments: what is wrong.
     """
     module, _, name = path.rpartition(".")
     try:
-        return getattr(importlib.import_module(module), name)()
+        made = getattr(importlib.import_module(module), name)()
     except (ImportError, AttributeError, TypeError) as error:
         raise ValueError(f"{path!r} names no model: {error}") from error
+    parts = made.modules() if isinstance(made, nn.Module) else ()
+    trust([module, *(type(part).__module__ for part in parts)])
+    return made
 
 
 def module_from_class(path: str) -> nn.Module:
@@ -171,7 +179,9 @@ def read_saved(folder: Path) -> Pretrained:
         if config.get("_class_name") == CLASS_NAME:
             return Pretrained(OobleckAutoencoder.from_folder(folder))
         autoencoder, scale_factor = build(config["autoencoder"]), float(config["scale_factor"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except ValueError as error:
+        raise ValueError(f"{folder / CONFIG} is no configuration of an autoencoder: {error}") from error
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{folder / CONFIG} is no configuration of an autoencoder: {error!r}") from error
     try:
         autoencoder.load_state_dict(load_file(folder / WEIGHTS))

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import inspect
+import os
+import re
+import sys
 from argparse import ArgumentError
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from importlib.util import find_spec
 from typing import Any
 
+import yaml
 from jsonargparse import ArgumentParser, Namespace
 from torch import nn
 
 PLAIN = (bool, int, float, str, type(None))
+
+CLASS_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+
+TRUSTED = "LINCAE_TRUSTED"
+"""Environment variable: packages, separated by commas, from which files may name classes, in child processes too."""
 
 
 def build(settings: dict[str, Any]) -> Any:
@@ -18,10 +31,10 @@ def build(settings: dict[str, Any]) -> Any:
 
     Args:
         settings: `class_path` and `init_args`, as under `model.init_args.autoencoder` in a configuration. Only classes
-            derived from `nn.Module` are built.
+            derived from `nn.Module` are built, and only those that `refuse_strangers` lets through.
 
     Raises:
-        ValueError: if there is no such class, or its arguments are others.
+        ValueError: if there is no such class, it may not be named, or its arguments are others.
     """
     parser, parsed = parse(settings)
     return parser.instantiate(parsed).autoencoder
@@ -36,9 +49,66 @@ def parse(settings: dict[str, Any]) -> tuple[ArgumentParser, Namespace]:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--autoencoder", type=nn.Module)
     try:
+        refuse_strangers(settings)
         return parser, parser.parse_object({"autoencoder": settings})
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise ValueError(f"the configuration of the autoencoder cannot be built: {error}") from error
+
+
+def trust(modules: Iterable[str]) -> None:
+    """Lets files name classes of the packages of these modules, in this process and those that it starts."""
+    packages = {name.partition(".")[0] for name in modules} - {"lincae", "torch"}
+    os.environ[TRUSTED] = ",".join(sorted(trusted() | packages))
+
+
+def trusted() -> set[str]:
+    """The packages that the user has named."""
+    return {*os.environ.get(TRUSTED, "").split(",")} - {""}
+
+
+def refuse_strangers(settings: Any) -> None:
+    """Refuses settings that would import what the user has not named, before anything is imported.
+
+    Of lincae, and of modules that are already imported, classes derived from `nn.Module` may be named; of a package
+    that is trusted, anything. A dotted text counts as a name wherever it stands, if there is such a package.
+
+    Raises:
+        ValueError: which name, and what lets it through.
+    """
+    for name in dotted(settings):
+        module, _, kind = name.rpartition(".")
+        package = name.partition(".")[0]
+        if package in trusted() or (package not in sys.modules and find_spec(package) is None):
+            continue
+        if package == "lincae":
+            with suppress(ImportError):
+                importlib.import_module(module)
+        found = getattr(sys.modules.get(module), kind, None)
+        if not (inspect.isclass(found) and issubclass(found, nn.Module)):
+            raise ValueError(
+                f"{name} is neither a torch module of lincae's nor one of a package that you named, and nothing is "
+                f"imported or called because a file names it. Cure, if you trust {package}: set {TRUSTED}={package} in "
+                "the environment, or import the module first"
+            )
+
+
+def dotted(settings: Any) -> Iterator[str]:
+    """All dotted names in settings, also in text that would be read as YAML once more."""
+    if isinstance(settings, dict):
+        for value in settings.values():
+            yield from dotted(value)
+    elif isinstance(settings, list | tuple):
+        for value in settings:
+            yield from dotted(value)
+    elif isinstance(settings, str):
+        try:
+            inner = yaml.safe_load(settings)
+        except yaml.YAMLError:
+            inner = settings
+        if inner != settings:
+            yield from dotted(inner)
+        elif CLASS_PATH.fullmatch(settings):
+            yield settings
 
 
 def settings_of(part: Any) -> dict[str, Any]:

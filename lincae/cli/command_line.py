@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 REFUSED = 2  # as argparse ends for options that it does not know
@@ -46,6 +47,18 @@ def number(kind: Callable[[str], float], least: float, most: float = math.inf) -
         return value
 
     return read
+
+
+def named(text: str) -> tuple[str, str]:
+    """Name and source of `NAME=SOURCE`; the name is empty where there is a source alone.
+
+    A name ends at the first `=` and has neither `/` nor `:`. What exists as it stands is a source, so that
+    `runs/x=1/checkpoints/step=5.ckpt` and, in its folder, `step=5.ckpt` need no name.
+    """
+    name, sign, source = text.partition("=")
+    if not sign or "/" in name or ":" in name or Path(text).exists():
+        return "", text
+    return name, source
 
 
 @contextmanager

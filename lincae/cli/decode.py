@@ -15,6 +15,7 @@ from lincae.cli.file_jobs import LATENTS, Advance, Job, check_targets, plan, run
 from lincae.cli.latent_files import LatentHeader, read_latent_header, read_latents
 from lincae.cli.trained import Trained, add_decoding_options, add_working_options, load_trained
 from lincae.cli.wording import counted, duration
+from lincae.pretrained import names_class
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="OUT", help="folder, or for one file FILE.wav or FILE.flac"
     )
-    parser.add_argument("--model", metavar="SOURCE", help="(default: the one that the latents name)")
+    parser.add_argument("--model", metavar="SOURCE", help="(default: the folder or file that the latents name)")
     parser.add_argument(
         "--format", choices=[suffix[1:] for suffix in FORMATS], help="of files in a folder (default: wav, 32-bit float)"
     )
@@ -71,12 +72,17 @@ def models_of(
     """The model of each source.
 
     Raises:
-        ValueError: if latents are of another model than their source is now.
+        ValueError: if latents are of another model than their source is now, or name a class for it.
         FileNotFoundError: if a source cannot be found.
     """
     models: dict[str, Trained] = {}
     for job, source, header in zip(jobs, sources, headers, strict=True):
         if source not in models:
+            if not options.model and names_class(source):
+                raise ValueError(
+                    f"{job.source} names the class {source} for its model, and nothing is imported because a file "
+                    f"names it. If you trust that class, give it: --model {source}"
+                )
             try:
                 models[source] = load_trained(source, options)
             except FileNotFoundError as error:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from lincae.clap import load_clap
+from lincae.cli.command_line import named
 from lincae.metrics import Embedding, LogMelStatistics
 
 
@@ -34,7 +35,7 @@ def load_embedding(source: str) -> Embedding:
         ValueError: if there is no such embedding, or its name cannot be part of a figure's.
         ModuleNotFoundError, FileNotFoundError: see `load_clap`.
     """
-    label, _, place = source.rpartition("=")
+    label, place = named(source)
     if place == "logmel":
         embedding: Embedding = LogMelStatistics()
     elif place.startswith("clap:"):
@@ -42,7 +43,7 @@ def load_embedding(source: str) -> Embedding:
     elif "." in place:
         embedding = from_class(place)
     else:
-        raise ValueError(f"{source!r} names no embedding: give logmel, clap:FOLDER or a class path")
+        raise ValueError(f"{source!r} names no embedding: give logmel, clap:FOLDER or a class path, or NAME=EMBEDDING")
     embedding.name = label or embedding.name
     if not re.fullmatch(r"[\w-]+", embedding.name):
         raise ValueError(f"the name {embedding.name!r} in {source!r} has other than letters, digits, - and _")

@@ -19,6 +19,7 @@ from lincae.autoencoders.controls import (
 )
 from lincae.autoencoders.foreign import stable_audio_vae
 from lincae.checkpoint import load_autoencoder
+from lincae.cli.command_line import named
 from lincae.pretrained import CONFIG, from_class, load_pretrained
 from lincae.published import RELEASES, find_weights, read_published
 
@@ -61,19 +62,19 @@ def load_model(source: str, sample_rate: int) -> NamedModel:
     """The model that a source names.
 
     Args:
-        source: `NAME=SOURCE` to choose a name, or SOURCE alone: a `.ckpt` file, a run's folder, one that
-            `lincae export` wrote, published weights (a folder, or a file `.pth` or `.pt`), a name of `CONTROLS` or
-            `PUBLISHED`, `stable-audio-vae:FOLDER`, or the path of a class or function without arguments.
+        source: `NAME=SOURCE` to choose a name (see `lincae.cli.command_line.named`), or SOURCE alone: a `.ckpt` file, a
+            run's folder, one that `lincae export` wrote, published weights (a folder, or a file `.pth` or `.pt`), a
+            name of `CONTROLS` or `PUBLISHED`, `stable-audio-vae:FOLDER`, or the path of a class or function without
+            arguments.
         sample_rate: of controls, Hz.
 
     Raises:
         ValueError: if there is no such model, or its weights are missing: what to do.
     """
-    label, _, place = source.rpartition("=")
-    if "/" in label:
-        raise ValueError(f"the name {label!r} in {source!r} has a slash: files are named by it")
-    if Path(place).suffix in (".ckpt", ".pth", ".pt") or Path(place).is_dir():
-        name, model = from_path(Path(place))
+    label, place = named(source)
+    path = Path(place).expanduser()
+    if path.suffix in (".ckpt", ".pth", ".pt") or path.is_dir():
+        name, model = from_path(path)
     elif place in CONTROLS:
         name, model = place, CONTROLS[place](sample_rate)
     elif place.startswith("stable-audio-vae:"):
@@ -86,7 +87,7 @@ def load_model(source: str, sample_rate: int) -> NamedModel:
         known = ", ".join([*CONTROLS, *PUBLISHED])
         raise ValueError(
             f"{source!r} names no model: give a checkpoint, a run's folder, published weights, a class path, or one of "
-            f"{known}"
+            f"{known}; NAME=MODEL gives it a name, without / or :"
         )
     if isinstance(model, nn.Module):
         model = model.eval().requires_grad_(False)
@@ -118,7 +119,8 @@ def from_checkpoint(path: Path) -> tuple[str, nn.Module]:
     file = path if path.suffix == ".ckpt" else path / "checkpoints" / "last.ckpt"
     if not file.is_file():
         raise ValueError(f"{path} holds no run: there is no {file}, and no published weights either")
-    folder = file.parent.parent if file.parent.name == "checkpoints" else file.parent
+    folder = file.absolute().parent
+    folder = folder.parent if folder.name == "checkpoints" else folder
     name = folder.resolve().name if file.name == "last.ckpt" else f"{folder.resolve().name}-{file.stem}"
     return name, load_autoencoder(file)
 

@@ -192,7 +192,7 @@ def test_earlier_results_are_moved_aside_and_never_overwritten(tmp_path):
 @pytest.mark.slow
 def test_a_short_demonstration_leaves_its_results(tmp_path):
     """Four steps are too few for the pattern, so it may exit 1."""
-    folder = tmp_path / "demo"
+    folder = tmp_path / "steps=4"
     short = ["--trainer.max_steps=4", "--data.steps_per_epoch=2", "--data.validation_clips=4"]
     short += ["--data.validation_tracks=4", "--data.clip_count=16", "--data.track_count=2"]
     done = subprocess.run(

@@ -138,7 +138,7 @@ def test_a_short_retrofit_in_stereo_leaves_model_and_page_and_goes_on_where_it_w
     audio, oobleck, refused, tmp_path, capsys
 ):
     data = audio(*(f"{number}.wav" for number in range(32)))
-    out = tmp_path / "out"
+    out = tmp_path / "steps=2"
     command = ["retrofit", oobleck, "--data", data, "-o", str(out), "--steps", "2", "--excerpts", "1"]
     main([*command, "--", "--data.batch_size=2"])
     assert "Against the control: decoder homogeneity" in capsys.readouterr().out
