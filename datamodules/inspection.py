@@ -5,6 +5,7 @@ libsndfile decodes what it can and is silent about the rest. Here a file is whol
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -14,18 +15,26 @@ import numpy as np
 import soundfile
 import soxr
 
+from datamodules.flac import STREAM, UntoldFlac, count_flac_samples
 from datamodules.mp3 import count_mp3_samples, read_xing
 from datamodules.rejection import BadAudioError
 
 BLOCK = 2**16  # frames decoded at once
-UNKNOWN = 2**63 - 1  # libsndfile's number of frames of a flac stream that does not say; it cannot decode its end
+UNKNOWN = 2**63 - 1  # libsndfile's number of frames of a flac file that does not say; it cannot seek there
 LOST = 0.1  # s that may be missing: encoders disagree whether a frame or two without sound count
 EXCESS = 1.0  # s that an mp3's frames may hold beside the sound: the encoder's delay and padding
+WIDTHS = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}  # bytes of a sample
 
 SIZES = re.compile(
     r"^ *(?:RIF[FX]|Riff size|FORM|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE | re.IGNORECASE
 )
 """libsndfile's note on a container (wav, w64, rf64, aiff, au) larger than its file."""
+
+STRAY = re.compile(r"(?:Unknown chunk marker.*?|Have 0 marker) at position (\w+)")
+"""Its note on bytes behind the sound that are no chunk (wav, rf64, aiff)."""
+
+OGG_PAGE = re.compile(rb"OggS\x00([\x00-\x07])")
+"""A page and its flags, of which 2 is for the first page of a stream."""
 
 
 class Header(NamedTuple):
@@ -48,19 +57,39 @@ def read_header(location: str) -> Header:
     """Opens an audio file and decodes nothing.
 
     Raises:
-        BadAudioError: `unreadable`, or `truncated` if a wav-like, ogg or mp3 file declares more than it holds.
+        BadAudioError: `unreadable`; `truncated` if a wav-like, ogg or mp3 file declares more than it holds;
+            `wrong_length` if a wav-like one declares less; `chained` if an ogg file holds a second stream.
     """
     try:
-        with soundfile.SoundFile(os.fsencode(location)) as sound:
+        with opened(location) as sound:
             header = Header(sound.frames, sound.samplerate, sound.channels, sound.format)
-            log = sound.extra_info
+            log, sample = sound.extra_info, WIDTHS.get(sound.subtype, 0)
     except soundfile.SoundFileError as error:
         raise BadAudioError("unreadable") from error
-    if header.frames == UNKNOWN:
-        raise BadAudioError("unreadable")
     if _cut_off_mp3(location) if header.format == "MP3" else _cut_off(log):
         raise BadAudioError("truncated")
+    if _left_over(location, header, log, sample) > LOST * header.rate * header.channels * sample:
+        raise BadAudioError("wrong_length")
+    if "Junk after the last page" in log and _chained(location, header.format):
+        raise BadAudioError("chained")
     return header
+
+
+def opened(location: str) -> soundfile.SoundFile:
+    """Opens an audio file for reading; the length of a flac file that does not say it is looked up at its end.
+
+    Raises:
+        BadAudioError: `unreadable` if there is none.
+        soundfile.SoundFileError: if libsndfile cannot open it.
+    """
+    sound = soundfile.SoundFile(os.fsencode(location))
+    if sound.frames != UNKNOWN:
+        return sound
+    sound.close()
+    sound = soundfile.SoundFile(UntoldFlac(location))
+    if sound.frames == UNKNOWN:
+        raise BadAudioError("unreadable")
+    return sound
 
 
 def true_frames(location: str, header: Header) -> int:
@@ -85,15 +114,20 @@ def decode_blocks(location: str, header: Header) -> Iterator[np.ndarray]:
         header: its header, with the frames that it says or the true ones.
 
     Raises:
-        BadAudioError: before the first block `wrong_length`, if libsndfile would stop long before the end of an mp3
-            file: a variable bitrate without a Xing frame, or two files in one, make it do so. At a bad block
+        BadAudioError: before the first block `wrong_length`, if libsndfile would stop long before the end of an mp3 or
+            flac file: a wrong header, a variable bitrate without a Xing frame, or two mp3 files in one, make it do so;
+            or `chained`, if an ogg or flac file holds a second stream, which it would not look at. At a bad block
             `unreadable` or `not_finite`. After the last one `truncated`, or `unreadable` if an ogg stream had a hole.
     """
     if header.format == "MP3" and count_mp3_samples(location) > header.frames + EXCESS * header.rate:
         raise BadAudioError("wrong_length")
     decoded = 0
     try:
-        with soundfile.SoundFile(os.fsencode(location)) as sound:
+        if _chained(location, header.format):
+            raise BadAudioError("chained")
+        if header.format == "FLAC" and count_flac_samples(location) > header.frames + LOST * header.rate:
+            raise BadAudioError("wrong_length")
+        with opened(location) as sound:
             while len(frames := sound.read(BLOCK, dtype="float32", always_2d=True)):
                 if not np.isfinite(frames).all():
                     raise BadAudioError("not_finite")
@@ -165,6 +199,41 @@ def _cut_off(log: str) -> bool:
         never_filled_in = -declared % 2**31 < 2**25  # close below 2 or 4 GiB: written to a pipe
         return declared - held > 4096 and not never_filled_in  # some writers err by a chunk header
     return "lacks an end-of-stream bit" in log
+
+
+def _left_over(location: str, header: Header, log: str, sample: int) -> int:
+    """Bytes behind the sound of a wav-like file that are neither sound nor chunks, as far as libsndfile tells.
+
+    They are there if sizes were never filled in, or are those of more than 4 GB, of which only the rest fits.
+
+    Args:
+        location: the file.
+        header: its header.
+        log: libsndfile's.
+        sample: bytes of a sample; 0 for others than PCM.
+    """
+    size, frame = os.path.getsize(location), header.channels * sample
+    if header.format == "AU" or "Should be >= 0" in log:  # au has no chunks; what the log says of caf has no position
+        return size - header.frames * frame if frame else 0
+    stray = STRAY.search(log) if header.format != "W64" else None  # there libsndfile takes all for sound
+    padded = header.frames * frame % 2 == 0  # some writers do not pad odd sizes, and the chunks that follow are missed
+    return size - int(stray[1], 0) if stray and padded else 0
+
+
+def _chained(location: str, kind: str) -> bool:
+    """Whether a file of a container of this kind holds more than one stream, one after the other."""
+    if kind not in ("OGG", "FLAC"):
+        return False
+    with open(location, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if kind == "FLAC":
+            return len(STREAM.findall(data)) > 1
+        going = False
+        for page in OGG_PAGE.finditer(data):
+            begins = bool(page[1][0] & 2)
+            if begins and going:
+                return True
+            going |= not begins
+        return False
 
 
 def _cut_off_mp3(location: str) -> bool:

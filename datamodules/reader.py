@@ -6,7 +6,6 @@ Nothing but the crop and a small margin is decoded, and it is written where the 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -16,7 +15,7 @@ import soundfile
 import soxr
 
 from datamodules.index import AudioFile
-from datamodules.inspection import mix_down
+from datamodules.inspection import mix_down, opened
 from datamodules.rejection import BadAudioError
 from datamodules.shards import FULL_SCALE, Stretch, read_samples
 
@@ -179,7 +178,7 @@ def decode(file: AudioFile, span: Span) -> np.ndarray:
         BadAudioError: `unreadable`.
     """
     try:
-        with soundfile.SoundFile(os.fsencode(file.location)) as sound:
+        with opened(file.location) as sound:
             sound.seek(span.first)
             dtype = "int16" if sound.subtype == "PCM_16" else "float32"
             return sound.read(span.last - span.first, dtype, always_2d=True)

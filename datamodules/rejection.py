@@ -11,6 +11,7 @@ BAD = {
     "unreadable": "cannot be decoded",
     "truncated": "hold less audio than their headers say",
     "wrong_length": "last longer or shorter than their headers or the corpus' metadata say",
+    "chained": "hold several streams one after the other, of which only the first would be read",
     "not_finite": "hold NaN or infinite samples",
 }
 """Reasons that speak of broken files; too many of them stop a training."""

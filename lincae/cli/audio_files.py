@@ -30,6 +30,8 @@ REFUSED = {
     "unreadable": "is no audio file that can be read, or a damaged one",
     "truncated": "holds less audio than its header says",
     "wrong_length": "lasts longer than its header says",
+    "chained": "holds several streams one after the other, of which only the first would be read: make one of them, as "
+    "`ffmpeg -i IN OUT.wav` does",
     "not_finite": "holds NaN or infinite samples",
 }
 """What is said of a file, by the reason of a `BadAudioError`."""

@@ -98,6 +98,12 @@ def flac_of_unknown_length(path: Path) -> None:
     path.write_bytes(content)
 
 
+def truncated_flac_of_unknown_length(path: Path) -> None:
+    flac_of_unknown_length(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 2 // 3])
+
+
 def streamed_wav(path: Path) -> None:
     """As programs write to a pipe: both sizes are 0xFFFFFFFF."""
     good(path)
@@ -144,6 +150,60 @@ def mp3_two_in_one(path: Path) -> None:
     path.write_bytes(2 * path.read_bytes())
 
 
+def chained(path: Path) -> None:
+    """Two streams of the same length, one after the other, as recordings of web radio are."""
+    kind = {"format": "OGG", "subtype": "OPUS"} if path.suffix == ".opus" else {}
+    streams = []
+    for sign in (1, -1):
+        soundfile.write(path, sign * noise(), 48_000, **kind)
+        streams.append(path.read_bytes())
+    path.write_bytes(b"".join(streams))
+
+
+def twice(path: Path) -> None:
+    """The same file two times, so that both streams have one serial number."""
+    good(path)
+    path.write_bytes(2 * path.read_bytes())
+
+
+def flac_that_says_less(path: Path) -> None:
+    good(path)
+    content = bytearray(path.read_bytes())
+    content[22:26] = RATE.to_bytes(4)
+    path.write_bytes(content)
+
+
+def says_less(path: Path) -> None:
+    """The size of the sound in the header is a third of what follows, as if it had been 4 GB and more."""
+    good(path)
+    content = path.read_bytes()
+    mark, distance, kind = {
+        ".wav": (b"data", 4, "<I"),
+        ".aiff": (b"SSND", 4, ">I"),
+        ".au": (b".snd", 8, ">I"),
+        ".caf": (b"data", 4, ">q"),
+        ".rf64": (b"ds64", 16, "<Q"),
+    }[path.suffix]
+    place = content.index(mark) + distance
+    size = struct.pack(kind, len(content) // 12 * 4)
+    path.write_bytes(content[:place] + size + content[place + len(size) :])
+
+
+def never_filled_in(path: Path) -> None:
+    """As a program leaves it that was killed while it wrote: both sizes are 0."""
+    good(path)
+    content = path.read_bytes()
+    data = content.index(b"data") + 4
+    path.write_bytes(content[:4] + bytes(4) + content[8:data] + bytes(4) + content[data + 4 :])
+
+
+def chunk_behind(path: Path) -> None:
+    """A chunk of an unknown kind, larger than the sound, stands behind it."""
+    good(path)
+    content = path.read_bytes() + b"LGWV" + struct.pack("<I", 500_000) + bytes(500_000)
+    path.write_bytes(content[:4] + struct.pack("<I", len(content) - 8) + content[8:])
+
+
 def drop_first_frame(path: Path) -> None:
     """Removes what stands before the second MPEG frame header."""
     content = path.read_bytes()
@@ -160,7 +220,19 @@ BAD_FILES = {
     "html.mp3": BadFile(html, "unreadable", "unreadable"),
     "zero_frames.flac": BadFile(zero_frames, "unreadable", "unreadable"),
     "zero_frames.wav": BadFile(zero_frames, None, None),
-    "unknown_length.flac": BadFile(flac_of_unknown_length, "unreadable", "unreadable"),
+    "unknown_length.flac": BadFile(flac_of_unknown_length, None, None),
+    "says_less.flac": BadFile(flac_that_says_less, None, "wrong_length"),
+    "says_less.wav": BadFile(says_less, "wrong_length", "wrong_length"),
+    "says_less.aiff": BadFile(says_less, "wrong_length", "wrong_length"),
+    "says_less.au": BadFile(says_less, "wrong_length", "wrong_length"),
+    "says_less.caf": BadFile(says_less, "wrong_length", "wrong_length"),
+    "says_less.rf64": BadFile(says_less, "wrong_length", "wrong_length"),
+    "never_filled_in.wav": BadFile(never_filled_in, "wrong_length", "wrong_length"),
+    "chunk_behind.wav": BadFile(chunk_behind, None, None),
+    "chained.ogg": BadFile(chained, "chained", "chained"),
+    "chained.opus": BadFile(chained, "chained", "chained"),
+    "chained.flac": BadFile(chained, None, "chained"),
+    "twice.ogg": BadFile(twice, None, "chained"),
     "truncated.wav": BadFile(truncated, "truncated", "truncated"),
     "truncated.aiff": BadFile(truncated, "truncated", "truncated"),
     "truncated.w64": BadFile(truncated, "truncated", "truncated"),
@@ -170,6 +242,7 @@ BAD_FILES = {
     "truncated.mp3": BadFile(truncated, "truncated", "truncated"),
     "truncated_without_size.mp3": BadFile(mp3_truncated_without_size, None, "truncated"),
     "truncated.flac": BadFile(truncated, None, "unreadable"),
+    "truncated_unknown_length.flac": BadFile(truncated_flac_of_unknown_length, None, "unreadable"),
     "corrupt.flac": BadFile(corrupt, None, "unreadable"),
     "corrupt.mp3": BadFile(corrupt, None, "unreadable"),
     "corrupt.ogg": BadFile(corrupt, None, "unreadable"),

@@ -208,6 +208,34 @@ def test_bad_audio_ends_in_one_line_and_nothing_is_written(sound, identity, tmp_
         assert not (tmp_path / "z").exists()
 
 
+@pytest.mark.parametrize("name", ["a.ogg", "a.opus", "a.flac"])
+def test_a_file_of_several_streams_is_refused_and_never_encoded_in_part(name, sound, identity, tmp_path, refused):
+    streams = []
+    for seconds in (1, 2):
+        audio = 0.1 * np.random.default_rng(seconds).standard_normal((seconds * 48_000, 2))
+        kind = {"format": "OGG", "subtype": "OPUS"} if name == "a.opus" else {}
+        soundfile.write(tmp_path / name, audio, 48_000, **kind)
+        streams.append((tmp_path / name).read_bytes())
+    (tmp_path / name).write_bytes(b"".join(streams))
+    line = refused("encode", tmp_path / name, "-o", tmp_path / "z", "--model", identity)
+    assert name in line
+    assert "several streams" in line
+    assert "ffmpeg" in line
+    assert not (tmp_path / "z").exists()
+
+
+def test_a_flac_file_that_does_not_say_how_long_it_is_is_encoded_to_its_end(sound, identity, tmp_path):
+    path = sound("a.flac")
+    content = bytearray(Path(path).read_bytes())
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    (tmp_path / "b.flac").write_bytes(content)
+    for name in ("a", "b"):
+        run("encode", tmp_path / f"{name}.flac", "-o", tmp_path / f"{name}.safetensors", "--model", identity)
+    known, unknown = (load_file(tmp_path / f"{name}.safetensors")["latents"] for name in ("a", "b"))
+    assert torch.equal(known, unknown)
+
+
 def test_of_many_files_none_is_worked_on_if_a_header_is_bad(sound, identity, tmp_path, refused, monkeypatch):
     bad_files(tmp_path / "bad", sound)
     monkeypatch.setattr(encode, "load_trained", None)  # not even the model is read
