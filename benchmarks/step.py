@@ -37,6 +37,7 @@ from lincae.autoencoders.consistency import ConsistencyAutoencoder
 from lincae.host_memory import keep_freed_memory
 from lincae.mixing import CircularShift, Mixture
 from lincae.module import reference_optimizer
+from lincae.networks.blocks import recompute_blocks
 from lincae.networks.sizes import NetworkSizes
 from lincae.stft import Spectrogram
 from lincae.streams import Draws
@@ -57,6 +58,7 @@ class Way:
         compiled: by `torch.compile`.
         channels_last: weights in that order; None for the order that training chooses.
         keep_memory: on a CPU, `lincae.host_memory.keep_freed_memory`.
+        recompute: residual blocks in the backward pass, as `--model.recompute=true`.
     """
 
     precision: str = "float32"
@@ -64,6 +66,7 @@ class Way:
     compiled: bool = False
     channels_last: bool | None = None
     keep_memory: bool = True
+    recompute: bool = False
 
 
 PUBLISHED = Way(published=True, channels_last=False, keep_memory=False)
@@ -74,12 +77,15 @@ WAYS = {
     "published, bf16, compiled": Way("bf16", published=True, compiled=True, channels_last=False, keep_memory=False),
     "plain": Way(channels_last=False, keep_memory=False),
     "float32": Way(),
+    "float32, recomputed": Way(recompute=True),
     "float32, channels-last": Way(channels_last=True),
     "float32, compiled": Way(compiled=True),
     "bf16": Way("bf16"),
     "bf16, contiguous": Way("bf16", channels_last=False),
     "bf16, channels-last": Way("bf16", channels_last=True),
+    "bf16, recomputed": Way("bf16", recompute=True),
     "bf16, compiled": Way("bf16", compiled=True),
+    "bf16, compiled, recomputed": Way("bf16", compiled=True, recompute=True),
     "bf16, compiled, contiguous": Way("bf16", compiled=True, channels_last=False),
 }
 DEFAULTS = {
@@ -113,7 +119,9 @@ def main() -> None:
     print_tables(rows, title)
     for way, operations in profiles.items():
         show(f"what takes the time: {way}", ["operation", "calls", "seconds", "share"], operations)
-    versions = {"torch": torch.__version__, "linear-cae": version("linear-cae")}
+    versions = {"torch": torch.__version__}
+    if any(WAYS[way].published for way in options.ways):
+        versions["linear-cae"] = version("linear-cae")
     print(json.dumps({**vars(options), **versions, "machine": machine(options.device), "peak": peaks, "results": rows}))
 
 
@@ -174,6 +182,8 @@ class Steps:
         ours = awake(reference(options.small))
         self.model: Any = PublishedStep(authors(ours).train(), ours) if way.published else ours
         self.model.to(self.device)
+        if way.recompute:
+            recompute_blocks(self.model)
         order_weights(self.model, way.channels_last, torch.device(self.device))
         self.optimizer = reference_optimizer(self.model.parameters())
         self.watch = Watch(self.device)

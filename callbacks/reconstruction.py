@@ -31,7 +31,7 @@ class ReconstructionFigures(Figures):
         reconstruction.update(clips.decoded, clips.audio, clips.index)
         if len(clips.index) > 1:
             shuffled.update(clips.decode(clips.latents.roll(1, dims=0)), clips.audio, clips.index)
-        again = (
-            clips if clips.noise is None else DecodedClips.of(clips.autoencoder, batch["audio"], clips.index, repeat=1)
-        )
+        again = clips
+        if clips.noise is not None:
+            again = DecodedClips.of(clips.autoencoder, batch["audio"], batch["index"], repeat=1)
         floor.update(again.decoded, clips.decoded, clips.index)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import torch
 from jsonargparse import lazy_instance
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
@@ -178,6 +179,10 @@ class AudioDataModule(LightningDataModule):
             )
             for dataset in self._validation_sets
         ]
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """As Lightning's, but the indices of validation clips stay on the host, which draws noise for them."""
+        return {**super().transfer_batch_to_device(batch, device, dataloader_idx), "index": batch["index"]}
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> Batch | dict[str, Any]:
         """Builds the mixing matrix of a training batch, on its device."""

@@ -32,16 +32,16 @@ class Chunk:
     fade_in: tuple[int, int] | None = None
     fade_out: tuple[int, int] | None = None
 
-    def weights(self) -> Tensor:
+    def weights(self, device: torch.device | None = None) -> Tensor:
         """The share of each position that comes from this chunk, (stop - start,), from 0 to 1."""
-        weights = torch.ones(self.stop - self.start)
+        weights = torch.ones(self.stop - self.start, device=device)
         if self.fade_in is not None:
             begin, end = (place - self.start for place in self.fade_in)
             weights[:begin] = 0
-            weights[begin:end] = torch.linspace(0, 1, end - begin)
+            weights[begin:end] = torch.linspace(0, 1, end - begin, device=device)
         if self.fade_out is not None:
             begin, end = (place - self.start for place in self.fade_out)
-            weights[begin:end] *= 1 - torch.linspace(0, 1, end - begin)
+            weights[begin:end] *= 1 - torch.linspace(0, 1, end - begin, device=device)
             weights[end:] = 0
         return weights
 
@@ -124,7 +124,7 @@ def join(parts: Iterable[tuple[int, Chunk, Tensor]], rows: int, length: int, dev
         if joined is None:
             joined = torch.zeros(rows, *part.shape[:-1], length, device=device)
         stop = min(chunk.stop, length)
-        weighted = part.to(device) * chunk.weights().to(device)
+        weighted = part.to(device) * chunk.weights(device)
         joined[row, ..., chunk.start : stop] += weighted[..., : stop - chunk.start]
     assert joined is not None
     return joined

@@ -24,7 +24,7 @@ class DecodedClips:
     Attributes:
         autoencoder: what made them.
         audio: originals as they are heard, (N, T), see `heard`.
-        index: of each clip in its data set, (N,).
+        index: of each clip in its data set, (N,), on the device of the audio.
         noise: the decoder's, or None.
         latents: (N, D, L).
         decoded: reconstructions likewise, (N, T).
@@ -45,7 +45,7 @@ class DecodedClips:
             autoencoder: what encodes and decodes.
             audio: (N, T), or (N, C, T) for models of several channels; T is such that a decode is as long, up to the
                 margin.
-            index: (N,).
+            index: (N,). Noise is drawn for numbers that the host knows: from a GPU they would have to be fetched.
             repeat: which of several noises; figures use 0, the noise floor compares it with 1.
 
         Raises:
@@ -58,7 +58,14 @@ class DecodedClips:
             )
         latents = autoencoder.encode(audio)
         draws = Draws(NOISE_SEED + repeat, index.tolist())
-        clips = cls(autoencoder, audio, index, autoencoder.sample_noise(latents, draws), latents, audio)
+        clips = cls(
+            autoencoder,
+            audio,
+            index.to(audio.device, non_blocking=True),
+            autoencoder.sample_noise(latents, draws),
+            latents,
+            audio,
+        )
         clips.audio = clips.heard(audio)
         clips.decoded = clips.decode(latents)
         return clips

@@ -20,6 +20,7 @@ from lincae.evaluation import DecodedClips
 from lincae.host_memory import keep_freed_memory
 from lincae.initial_weights import misfits, take_weights
 from lincae.mixing import Batch
+from lincae.networks.blocks import recompute_blocks
 from lincae.pretrained import load_pretrained
 from lincae.provenance import provenance
 from lincae.schedules import GainSchedule, LearningRateSchedule
@@ -53,11 +54,12 @@ class ImplicitLinearity(LightningModule):
         compile: compile the autoencoder's `networks()` for the steps of training; None does so on a GPU where a
             compiler works.
         channels_last: keep 4-D weights in channels-last order in training; None does so on a GPU.
+        recompute: save memory by computing residual blocks again in the backward pass, of which only inputs are kept.
 
     Raises:
-        MisconfigurationException: without an autoencoder; when training starts without `max_steps`, or with one that
-            contradicts `total_steps` or the checkpoint that is resumed; when the weights of that, or of `init_from`,
-            are of another model.
+        MisconfigurationException: without an autoencoder, or with one that has nothing to recompute; when training
+            starts without `max_steps`, or with one that contradicts `total_steps` or the checkpoint that is resumed;
+            when the weights of that, or of `init_from`, are of another model.
     """
 
     autoencoder: Any  # an nn.Module with the protocol's methods
@@ -74,6 +76,7 @@ class ImplicitLinearity(LightningModule):
         extend: bool = False,
         compile: bool | None = None,
         channels_last: bool | None = None,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
         if autoencoder is None:
@@ -86,6 +89,10 @@ class ImplicitLinearity(LightningModule):
         self.learning_rate_schedule, self.gain_schedule, self.ema = learning_rate_schedule, gain_schedule, ema
         self.init_from, self.total_steps, self.extend = init_from, total_steps, extend
         self.compilation, self.channels_last = Compilation(compile), channels_last
+        if recompute and not recompute_blocks(autoencoder):
+            raise MisconfigurationException(
+                f"{type(autoencoder).__name__} has no residual blocks to compute again: leave model.recompute false"
+            )
         self.config: dict[str, Any] | None = None
 
     @property

@@ -313,7 +313,7 @@ def measure_batch(
 ) -> None:
     """Encodes and decodes a batch once for each origin, and measures everything on it."""
     stems = torch.stack([audio for _, audio in excerpts]).to(device)
-    index = torch.tensor([number for number, _ in excerpts], device=device)
+    index = torch.tensor([number for number, _ in excerpts])
     batch = {"audio": stems.sum(dim=1), "stems": stems, "index": index}
     decoded: dict[str, DecodedClips] = {}
     for figures, wrap, suffix in measured:

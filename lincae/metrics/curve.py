@@ -25,14 +25,17 @@ class Curve(ClipTable):
         ValueError: if the headline points are none or not among `points`, or two points are equal to two decimals.
     """
 
+    _headline: Tensor
+
     def __init__(
         self, clips: int, figures: Sequence[str], symbol: str, points: Sequence[float], headline: Sequence[float]
     ) -> None:
         if not headline or not set(headline) <= set(points):
             raise ValueError(f"headline points {list(headline)} must be some of the curve's points {list(points)}")
         self._figures, self._symbol, self._points = tuple(figures), symbol, tuple(points)
-        self._headline = [list(points).index(point) for point in headline]
         super().__init__(clips, [*figures, *(self._column(figure, point) for point in points for figure in figures)])
+        places = torch.tensor([list(points).index(point) for point in headline])
+        self.register_buffer("_headline", places, persistent=False)
 
     def update(self, values: Tensor, clip_index: Tensor, present: Tensor | None = None) -> None:
         """Add figures to the curve. A headline exists where all of its points do.

@@ -25,18 +25,16 @@ class GainCurve(Curve):
         headline: the gains that the headline averages, some of `gains`.
 
     Attributes:
-        gains: (G,), float32; the gains to scale inputs with.
+        gains: the gains to scale inputs with.
 
     Raises:
         ValueError: if a gain is 0; see also `Curve`.
     """
 
-    gains: Tensor
-
     def __init__(self, clips: int, figures: Sequence[str], gains: Sequence[float], headline: Sequence[float]) -> None:
-        refuse_zero_gains(list(gains))
+        refuse_zero_gains(gains)
         super().__init__(clips, figures, "a", gains, headline)
-        self.register_buffer("gains", torch.tensor(gains, dtype=torch.float32), persistent=False)
+        self.gains = tuple(gains)
 
 
 class EncoderHomogeneity(GainCurve):

@@ -5,6 +5,8 @@ A constant map and a silent one can be perfectly linear, so read these figures b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -26,7 +28,7 @@ def relative_error(estimate: Tensor, target: Tensor) -> Tensor:
     return norm(estimate - target, dim=(-2, -1)) / (norm(target, dim=(-2, -1)) + 1e-8)
 
 
-def encoder_homogeneity_error(scaled: Tensor, latents: Tensor, gains: Tensor) -> Tensor:
+def encoder_homogeneity_error(scaled: Tensor, latents: Tensor, gains: Sequence[float]) -> Tensor:
     """Relative error of Enc(a x) against a Enc(x), for each gain a.
 
     An encoder that ignores gain scores |1 - a| / |a| for a > 0.
@@ -34,7 +36,7 @@ def encoder_homogeneity_error(scaled: Tensor, latents: Tensor, gains: Tensor) ->
     Args:
         scaled: Enc(a x), (G, N, D, L).
         latents: Enc(x), (N, D, L).
-        gains: a, (G,), none of them 0.
+        gains: a, G of them, none 0.
 
     Returns:
         Errors (N, G), float64, lower is better.
@@ -45,7 +47,7 @@ def encoder_homogeneity_error(scaled: Tensor, latents: Tensor, gains: Tensor) ->
     return torch.stack([relative_error(*pair) for pair in _against_scaled(scaled, latents, gains)], dim=1)
 
 
-def decoder_homogeneity(scaled: Tensor, decoded: Tensor, gains: Tensor) -> tuple[Tensor, Tensor]:
+def decoder_homogeneity(scaled: Tensor, decoded: Tensor, gains: Sequence[float]) -> tuple[Tensor, Tensor]:
     """Dec(a z) against a Dec(z), for each gain a; both decoded from the same noise, which is not scaled by a.
 
     A decoder that ignores gain has an MSS of |1 / a - 1| + |ln a|.
@@ -53,7 +55,7 @@ def decoder_homogeneity(scaled: Tensor, decoded: Tensor, gains: Tensor) -> tuple
     Args:
         scaled: Dec(a z), (G, N, T).
         decoded: Dec(z), (N, T).
-        gains: a, (G,), none of them 0.
+        gains: a, G of them, none 0.
 
     Returns:
         The multi-scale spectral distance (N, G), lower is better, and the signal-to-noise ratio (N, G) in dB, higher is
@@ -89,13 +91,15 @@ def encoder_additivity_error(sources: Tensor, mixture: Tensor) -> Tensor:
     return relative_error(sources.sum(dim=1, dtype=torch.float32), mixture)
 
 
-def refuse_zero_gains(gains: list[float]) -> None:
+def refuse_zero_gains(gains: Sequence[float]) -> None:
     """Raise ValueError if a gain is 0: an error relative to silence has no meaning."""
     if 0 in gains:
-        raise ValueError(f"gain 0 in {gains}: homogeneity is measured relative to the scaled output, leave it out")
+        raise ValueError(
+            f"gain 0 in {list(gains)}: homogeneity is measured relative to the scaled output, leave it out"
+        )
 
 
-def _against_scaled(scaled: Tensor, reference: Tensor, gains: Tensor) -> list[tuple[Tensor, Tensor]]:
+def _against_scaled(scaled: Tensor, reference: Tensor, gains: Sequence[float]) -> list[tuple[Tensor, Tensor]]:
     """Pairs f(a x), a f(x). The product is float32, as the caller's a x is: so an identity map scores exactly 0."""
-    refuse_zero_gains(gains.tolist())
+    refuse_zero_gains(gains)
     return [(row, gain * reference.float()) for row, gain in zip(scaled, gains, strict=True)]

@@ -8,6 +8,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 
 def zero_init(module: nn.Module) -> nn.Module:
@@ -96,6 +97,9 @@ class ResBlock(nn.Module):
         dims: 2 for maps, 1 for sequences.
         embedding: features of the noise embedding; None for a block without one.
         heads: attention heads; None for a block without attention.
+
+    Attributes:
+        recompute: keep the input alone for the backward pass, which computes the block once more.
     """
 
     def __init__(
@@ -116,14 +120,29 @@ class ResBlock(nn.Module):
         self.conv2 = zero_init(convolution(out_channels, out_channels, 3, padding=1))
         self.skip = nn.Identity() if channels == out_channels else convolution(channels, out_channels, 1)
         self.attention = nn.Identity() if heads is None else FrequencyAttention(out_channels, heads)
+        self.recompute = False
 
     def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(self.compute, x, embedding, use_reentrant=False, preserve_rng_state=False)
+        return self.compute(x, embedding)
+
+    def compute(self, x: Tensor, embedding: Tensor | None) -> Tensor:
+        """The output for maps or sequences x, and the noise embedding (N, `embedding`)."""
         h = self.conv1(functional.silu(self.norm1(x)))
         if self.embed is not None:
             shift = self.embed(embedding)
             h = h + shift.view(*shift.shape, *[1] * (h.ndim - 2))
         h = self.conv2(functional.silu(self.norm2(h)))
         return self.attention(h + self.skip(x))
+
+
+def recompute_blocks(module: nn.Module) -> int:
+    """Have all residual blocks of a module computed again in the backward pass; gives their number."""
+    blocks = [block for block in module.modules() if isinstance(block, ResBlock)]
+    for block in blocks:
+        block.recompute = True
+    return len(blocks)
 
 
 def sinusoids(values: Tensor, features: int) -> Tensor:

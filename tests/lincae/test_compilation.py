@@ -1,11 +1,13 @@
 """What is compiled, and how often."""
 
+import csv
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 from torch._dynamo.testing import CompileCounter
+from torch._inductor import metrics
 
 from lincae import compilation
 from lincae.cli.main import main
@@ -56,6 +58,21 @@ def test_the_line_of_a_training_that_does_not_compile(train, monkeypatch):
     train("--trainer.max_steps=1")
     assert len(told) == 1
     assert told[0].startswith("The networks run uncompiled: on a CPU")
+
+
+@pytest.mark.slow
+def test_a_compiled_training_has_the_losses_of_an_eager_one(train, tmp_path):
+    """With the compiler and the processor that are there. Rounding differs, and each step carries it on."""
+    losses = {}
+    for wanted in ("false", "true"):
+        torch._dynamo.reset()
+        metrics.reset()
+        train(f"--model.compile={wanted}", "--trainer.max_steps=5", f"--trainer.default_root_dir={wanted}")
+        assert (metrics.generated_kernel_count > 0) == (wanted == "true")
+        with (tmp_path / wanted / "csv" / "version_0" / "metrics.csv").open() as table:
+            losses[wanted] = [float(row["train/loss"]) for row in csv.DictReader(table) if row["train/loss"]]
+    assert len(losses["false"]) == 5
+    assert losses["true"] == pytest.approx(losses["false"], rel=1e-3)
 
 
 def test_fifty_steps_make_one_graph_of_each_network(train, monkeypatch):
