@@ -73,8 +73,10 @@ class FakeGPU(TorchDispatchMode):
         queued = settings.get("non_blocking") and tensors[0].device.type == "cpu"  # out of pinned memory
         if self.watched and (reads or (copies and not queued)):
             self.waits.add((self.watched, place()))
+        if name == "_local_scalar_dense" and getattr(tensors[0], "constant", ...) is None:  # on the host, too
+            return NOTHING.get(tensors[0].dtype, 0.0)
         if reads:
-            return NOTHING.get(tensors[0].dtype, 0.0) if name == "_local_scalar_dense" else True
+            return True
         return function(*arguments, **settings)
 
 
