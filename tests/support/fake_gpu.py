@@ -67,7 +67,6 @@ class FakeGPU(TorchDispatchMode):
             devices.add(settings["device"].type)
         if name in ("index", "index_put", "index_put_"):
             devices |= {index.device.type for index in arguments[1] if index is not None}
-            tensors += [index for index in arguments[1] if index is not None and index.dtype == torch.bool]
         reads = name in ("_local_scalar_dense", "equal", "allclose", "is_nonzero") and "cuda" in devices
         copies = name in ("_to_copy", "copy_", "index", "index_put", "index_put_") and len(devices) > 1
         queued = settings.get("non_blocking") and tensors[0].device.type == "cpu"  # out of pinned memory
