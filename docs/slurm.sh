@@ -16,7 +16,7 @@
 RUN=${RUN:-runs/lin-cae}
 
 resume=()
-if [ -e "$RUN/checkpoints/last.ckpt" ]; then
+if compgen -G "$RUN/checkpoints/*.ckpt" >/dev/null; then
     resume=(--ckpt_path=last)
 fi
 

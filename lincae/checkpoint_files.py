@@ -1,4 +1,4 @@
-"""The checkpoint files of a run: `step=N.ckpt` for some steps N, and `last.ckpt`, a link to the newest of them."""
+"""The checkpoint files of a run: `step=N.ckpt` for some steps N, and `last.ckpt`, where links work."""
 
 from __future__ import annotations
 
@@ -36,6 +36,18 @@ def newest_first(folder: Path) -> list[Path]:
     last = folder / LAST
     copied = [last] if last.is_file() and not last.is_symlink() else []
     return copied + [path_of(folder, step) for step in reversed(steps_in(folder))]
+
+
+def last_of(run: str | Path) -> Path | None:
+    """The last checkpoint of a run's folder; None if it has none.
+
+    `last.ckpt`, or the newest `step=N.ckpt` that is whole, where the file system has no links, or a copy lost them.
+    """
+    folder = Path(run, FOLDER)
+    if (folder / LAST).is_file():
+        return folder / LAST
+    held = newest_first(folder)
+    return next((path for path in held if damage(path) is None), held[0] if held else None)
 
 
 def newest_whole(folder: Path, report: Callable[[str], None]) -> Path:
@@ -94,11 +106,18 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
 
 
 def link_last(path: Path) -> None:
-    """Lets `last.ckpt` beside a checkpoint mean it, from one moment to the next."""
+    """Lets `last.ckpt` beside a checkpoint mean it, from one moment to the next.
+
+    A file system without links has none: readers take the newest `step=N.ckpt` there.
+    """
     partial = path.with_name(f".{LAST}.partial")
     partial.unlink(missing_ok=True)
-    partial.symlink_to(path.name)
-    os.replace(partial, path.with_name(LAST))
+    try:
+        partial.symlink_to(path.name)
+    except OSError:
+        path.with_name(LAST).unlink(missing_ok=True)  # a copy of an older one that came from elsewhere
+    else:
+        os.replace(partial, path.with_name(LAST))
 
 
 def remove_older(folder: Path, step: int, keep: int) -> None:

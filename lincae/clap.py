@@ -60,7 +60,7 @@ def load_clap(folder: str | Path) -> Clap:
         from safetensors import SafetensorError
         from transformers import ClapFeatureExtractor, ClapModel
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("CLAP needs transformers: pip install 'lincae[clap]'") from error
+        raise ModuleNotFoundError("CLAP needs transformers: pip install transformers") from error
     folder = Path(folder).expanduser()
     lacks = [name for name in ("config.json", "preprocessor_config.json") if not (folder / name).is_file()]
     if lacks:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import re
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,15 +18,16 @@ from torch import nn
 
 from lincae.autoencoders.oobleck import CLASS_NAME, OobleckAutoencoder
 from lincae.checkpoint import load_autoencoder
+from lincae.checkpoint_files import FOLDER, LAST, last_of
+from lincae.provenance import version_of
 from lincae.published import RELEASES, find_weights, read_published
 from lincae.published.reading import WEIGHTS as PUBLISHED_WEIGHTS
 from lincae.settings import CLASS_PATH, build, settings_of, trust
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-LAST = Path("checkpoints", "last.ckpt")
 
 SOURCES = (
-    f"a folder with {CONFIG}, a run's folder (with {LAST}), a .ckpt, or published weights "
+    f"a folder with {CONFIG}, a run's folder (with {FOLDER}/{LAST}), a .ckpt, or published weights "
     f"({', '.join(PUBLISHED_WEIGHTS)})"
 )
 FILES = {".ckpt", ".json", ".pt", ".pth", ".safetensors"}
@@ -124,8 +124,10 @@ def from_path(path: Path) -> Pretrained:
     """
     if (path / CONFIG).is_file():
         return read_saved(path)
-    if path.suffix == ".ckpt" or (path / LAST).is_file():
-        return Pretrained(load_autoencoder(path if path.is_file() else path / LAST))
+    if path.suffix == ".ckpt" and not path.is_dir():
+        return Pretrained(load_autoencoder(path))
+    if last := last_of(path):
+        return Pretrained(load_autoencoder(last))
     weights = find_weights(path)
     if weights is None or weights.suffix not in {Path(name).suffix for name in PUBLISHED_WEIGHTS}:
         raise ValueError(f"{path} holds no model: give {SOURCES}")
@@ -192,7 +194,7 @@ def read_saved(folder: Path) -> Pretrained:
 
 def write_saved(folder: Path, autoencoder: nn.Module, scale_factor: float) -> None:
     """Writes configuration and weights into a folder that is there."""
-    config = {"lincae": version("lincae"), "autoencoder": settings_of(autoencoder), "scale_factor": scale_factor}
+    config = {"lincae": version_of("lincae"), "autoencoder": settings_of(autoencoder), "scale_factor": scale_factor}
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     tensors = {name: tensor.contiguous() for name, tensor in autoencoder.state_dict().items()}
     (folder / WEIGHTS).write_bytes(save(tensors, metadata={"format": "pt"}))  # save_file hides it from other users

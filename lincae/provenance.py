@@ -6,7 +6,7 @@ import platform
 import re
 import subprocess
 from functools import cache
-from importlib.metadata import requires, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,30 @@ PROJECT = Path(__file__).parents[1]
 
 @cache
 def provenance() -> dict[str, Any]:
-    """`commit`, as `commit_of` gives it, and `versions` of Python, CUDA, this project and its requirements by name."""
-    wanted = [re.match(r"[\w.-]+", each) for each in requires("lincae") or () if "extra ==" not in each]
+    """`commit`, as `commit_of` gives it, and `versions` of Python, CUDA, this project and its requirements by name.
+
+    None stands for what is not installed.
+    """
+    wanted = [re.match(r"[\w.-]+", each) for each in requirements() if "extra ==" not in each]
     names = ["lincae", *(match[0] for match in wanted if match)]
     versions = {"python": platform.python_version(), "cuda": torch.version.cuda}
-    return {"commit": commit_of(PROJECT), "versions": {**versions, **{name: version(name) for name in names}}}
+    return {"commit": commit_of(PROJECT), "versions": {**versions, **{name: version_of(name) for name in names}}}
+
+
+def requirements() -> list[str]:
+    """What this project requires; nothing where it is imported without having been installed."""
+    try:
+        return requires("lincae") or []
+    except PackageNotFoundError:
+        return []
+
+
+def version_of(name: str) -> str | None:
+    """The version of an installed package; None if it is not installed."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def commit_of(folder: Path) -> str | None:

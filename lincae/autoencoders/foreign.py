@@ -83,7 +83,7 @@ def stable_audio_vae(path: str | Path) -> ForeignAutoencoder:
     try:
         from diffusers import AutoencoderOobleck
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("Stable Audio's VAE needs diffusers: pip install 'lincae[diffusers]'") from error
+        raise ModuleNotFoundError("Stable Audio's VAE needs diffusers: pip install diffusers") from error
     if not (Path(path) / "config.json").is_file():
         raise FileNotFoundError(f"{path} holds no config.json: give the folder `vae` of stable-audio-open-1.0")
     vae = AutoencoderOobleck.from_pretrained(path)

@@ -137,5 +137,5 @@ def auraloss_freq():
     try:
         from auraloss import freq
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("this loss needs auraloss: pip install 'lincae[losses]'") from error
+        raise ModuleNotFoundError("this loss needs auraloss: pip install auraloss") from error
     return freq

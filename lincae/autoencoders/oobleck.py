@@ -51,7 +51,7 @@ class OobleckAutoencoder(ReconstructionAutoencoder):
         try:
             from diffusers import AutoencoderOobleck
         except ModuleNotFoundError as error:
-            raise ModuleNotFoundError("this autoencoder needs diffusers: pip install 'lincae[diffusers]'") from error
+            raise ModuleNotFoundError("this autoencoder needs diffusers: pip install diffusers") from error
         with old_weight_norms():
             vae: Any = AutoencoderOobleck(
                 encoder_hidden_size,

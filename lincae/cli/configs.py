@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import ActionConfigFile, Namespace
+from jsonargparse import ActionConfigFile, get_loader, set_loader
+
+from lincae.yaml_files import UniqueKeys, read_yaml
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+
+SEPARATOR = "\n"
+"""Between the names of several configurations in one argument."""
 
 
 def find_config(name: str) -> Path:
@@ -30,10 +36,9 @@ def load_config(path: Path) -> dict[str, Any]:
     """Read a configuration; `extends: NAME` at its top level lays it over another one.
 
     Raises:
-        ValueError: if the file does not hold a mapping.
+        ValueError: if the file does not hold a mapping, or names a key twice.
     """
-    with path.open() as file:
-        config = yaml.safe_load(file)
+    config = read_yaml(path)
     if not isinstance(config, dict):
         raise ValueError(f"{path} does not hold a YAML mapping")
     base = config.pop("extends", None)
@@ -63,25 +68,53 @@ def overlay(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-class ConfigFile(ActionConfigFile):
-    """`--config NAME`, looked up by `find_config` and read by `load_config`.
+def split_configs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The names that `--config NAME`, `--config=NAME`, `-c NAME` or `-c=NAME` give, and all other arguments."""
+    names, others, rest = [], list[str](), iter(arguments)
+    for text in rest:
+        option, equals, name = text.partition("=")
+        if option not in ("--config", "-c"):
+            others.append(text)
+        elif (name := name if equals else next(rest, "")) == "":
+            others.append(text)  # without a name, which the parser refuses
+        else:
+            names.append(name)
+    return names, others
 
-    A second file is laid over the first, as `overlay` does. jsonargparse would replace all callbacks of the first by
-    those of the second, since they are a mapping whose keys it does not know.
+
+def one_config(arguments: Sequence[str]) -> list[str]:
+    """A command line of `lincae fit` or its like with all its configurations as one argument, before all others."""
+    command, *rest = arguments or [""]
+    names, others = split_configs(rest)
+    if command.startswith("-") or not names:
+        return list(arguments)
+    return [command, f"--config={SEPARATOR.join(names)}", *others]
+
+
+of_jsonargparse = get_loader("yaml")
+
+
+def load_value(text: str) -> Any:
+    """A value of a command line as jsonargparse reads it, unless it names a key twice, which it would not notice."""
+    yaml.compose(text, UniqueKeys)
+    return of_jsonargparse(text)
+
+
+set_loader("yaml", load_value, (yaml.YAMLError,))
+
+
+class ConfigFile(ActionConfigFile):
+    """`--config NAME`, looked up by `find_config` and read by `load_config`; of several, as `one_config` joins them.
+
+    Each is laid over those before it, as `overlay` does. jsonargparse would replace all callbacks of the first by those
+    of the second, since they are a mapping whose keys it does not know, and keep the arguments of a class where the
+    second names another one.
     """
 
     @staticmethod
     def apply_config(parser, cfg, dest, value) -> None:
         try:
-            path = find_config(value)
-            config = load_config(path)
-            if earlier := cfg.get("callbacks"):
-                config["callbacks"] = overlay(plain(earlier), config.get("callbacks") or {})
-        except (OSError, ValueError, yaml.YAMLError) as error:
+            config = reduce(overlay, [load_config(find_config(name)) for name in value.split(SEPARATOR)])
+        except (OSError, ValueError) as error:
             raise TypeError(f'Parser key "{dest}": {error}') from error
         ActionConfigFile.apply_config(parser, cfg, dest, yaml.safe_dump(config, sort_keys=False))
-
-
-def plain(callbacks: Mapping[str, Any]) -> dict[str, Any]:
-    """Parsed callbacks, as they stand in a file."""
-    return {name: each.as_dict() if isinstance(each, Namespace) else each for name, each in callbacks.items()}

@@ -14,17 +14,17 @@ from typing import Any
 
 import soundfile
 import torch
-import yaml
 from rich.console import Console
 
 from datamodules.synthetic_data import corpus_folder
-from lincae.checkpoint import load_autoencoder
 from lincae.cli import evaluate
 from lincae.cli.trainings import Training, assert_same_but_callbacks, train
+from lincae.pretrained import load_pretrained
 from lincae.report.plots import plot_training
 from lincae.report.runs import History, last_curve, last_figures, read_history
 from lincae.report.sounds import latent_arithmetic, write_sounds
 from lincae.report.tables import comparison
+from lincae.yaml_files import read_yaml
 
 Figures = dict[str, dict[str, float]]
 
@@ -257,7 +257,7 @@ def synthetic_tracks(folder: Path) -> Path | None:
 
 def run_config(folder: Path) -> Mapping[str, Any]:
     """The resolved configuration of a run."""
-    return yaml.safe_load((folder / "config.yaml").read_text())
+    return read_yaml(folder / "config.yaml")
 
 
 def write_all_sounds(tracks: Path, folder: Path) -> None:
@@ -269,7 +269,7 @@ def write_all_sounds(tracks: Path, folder: Path) -> None:
         if path.stem != "mixture"
     }
     for name in MODELS:
-        autoencoder = load_autoencoder(folder / name / "checkpoints" / "last.ckpt")
+        autoencoder = load_pretrained(folder / name).autoencoder
         write_sounds(latent_arithmetic(autoencoder, stems), autoencoder.sample_rate, folder / name / "sounds")
 
 

@@ -10,7 +10,6 @@ import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +33,7 @@ from lincae.cli.preconditions import check_model, check_output
 from lincae.cli.protocols import PROTOCOLS, Measured, corpus_of
 from lincae.evaluation import NOISE_SEED, DecodedClips
 from lincae.metrics import CURVE_GAINS, HEADLINE_GAINS, Embedding
+from lincae.provenance import version_of
 from lincae.report.latents import write_latents
 from lincae.report.neighbours import METHODS, require
 from lincae.report.page import write_report
@@ -218,7 +218,7 @@ def protocol_of(options: argparse.Namespace, embeddings: Sequence[Embedding]) ->
         "noise_seed": NOISE_SEED,
         "device": options.device,
         "versions": {
-            "lincae": version("lincae"),
+            "lincae": version_of("lincae"),
             "torch": torch.__version__,
             "libsndfile": soundfile.__libsndfile_version__,
             "python": platform.python_version(),

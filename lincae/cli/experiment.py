@@ -23,6 +23,7 @@ from lincae.report.results import finite, write
 from lincae.report.runs import last_line
 from lincae.report.seed_plots import plot_seeds
 from lincae.report.seeds import Figures, differences, table
+from lincae.yaml_files import read_yaml
 
 EXPERIMENTS = CONFIGS / "experiments"
 COMMON = EXPERIMENTS / "common.yaml"
@@ -100,7 +101,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     begun = time.monotonic()
     if len({*options.seeds}) < len(options.seeds):
         raise ValueError(f"--seeds {' '.join(map(str, options.seeds))} names one twice: intervals need different ones")
-    experiment = Experiment(**yaml.safe_load((EXPERIMENTS / f"{options.name}.yaml").read_text(encoding="utf-8")))
+    experiment = Experiment(**read_yaml(EXPERIMENTS / f"{options.name}.yaml"))
     seeds = options.seeds[:1] if options.quick else options.seeds
     identity = {"name": options.name, "quick": options.quick, **experiment.trained()}
     claim(options.output / "experiment.json", identity, "an experiment")

@@ -38,7 +38,7 @@ class Split(NamedTuple):
 
 
 def hold_out(data: str, folder: Path, demands: Demands, most: int, stems: bool = False) -> Split:
-    """Divides audio into some to train on and some that is held out, by links in two folders.
+    """Divides audio into some to train on and some that is held out, by links in two folders (copies, without links).
 
     Single files are held out, of which four make a track, or whole tracks of stems. They are chosen by a hash of their
     names, so that a second split is the same, and are a quarter of all at most. A folder that holds a split keeps it,
@@ -84,18 +84,25 @@ def hold_out(data: str, folder: Path, demands: Demands, most: int, stems: bool =
             f"sum-{number % count:03d}/source-{number // count + 1}{os.path.splitext(name)[1]}": units[name][0]
             for number, name in enumerate(held)
         }
-    link({file.path: file for name in units.keys() - set(held) for file in units[name]}, partial / "train")
-    link(test, partial / "held-out")
+    train = {file.path: file for name in units.keys() - set(held) for file in units[name]}
+    copied = link(train, partial / "train") | link(test, partial / "held-out")
     text = f"{len(held)} of {len(units)} {what} are held out" + ("" if stems else f", {size} of them make a track")
+    text += f", and all are copies, as there can be no links in {folder.parent}" if copied else ""
     seconds = min(file.length(demands.sample_rate) for file in test.values()) / demands.sample_rate
     (partial / "split.json").write_text(json.dumps({"seconds": seconds, "text": text}) + "\n")
     os.replace(partial, folder)
     return Split(folder / "train", folder / "held-out", seconds, text)
 
 
-def link(files: Mapping[str, AudioFile], folder: Path) -> None:
-    """Links to files, by their paths below a folder."""
+def link(files: Mapping[str, AudioFile], folder: Path) -> bool:
+    """Makes links to files, by their paths below a folder, or copies where there can be no links; whether it copied."""
+    copied = False
     for path, file in files.items():
-        place = folder / path
+        place, source = folder / path, os.path.abspath(os.path.join(file.root, file.path))
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.symlink_to(os.path.abspath(os.path.join(file.root, file.path)))
+        try:
+            place.symlink_to(source)
+        except OSError:
+            shutil.copyfile(source, place)
+            copied = True
+    return copied

@@ -19,6 +19,7 @@ from lincae.autoencoders.controls import (
 )
 from lincae.autoencoders.foreign import stable_audio_vae
 from lincae.checkpoint import load_autoencoder
+from lincae.checkpoint_files import FOLDER, LAST, last_of
 from lincae.cli.command_line import named
 from lincae.pretrained import CONFIG, from_class, load_pretrained
 from lincae.published import RELEASES, find_weights, read_published
@@ -98,7 +99,7 @@ def from_path(path: Path) -> tuple[str, nn.Module]:
     """The name and model of a saved folder, a run's folder or checkpoint, or of published weights."""
     if (path / CONFIG).is_file():
         return path.resolve().name, load_pretrained(path).autoencoder
-    is_run = path.suffix == ".ckpt" or (path / "checkpoints" / "last.ckpt").is_file()
+    is_run = path.suffix == ".ckpt" or last_of(path)
     weights = None if is_run else find_weights(path)
     if weights is None:
         return from_checkpoint(path)
@@ -116,12 +117,12 @@ def from_cache(name: str) -> nn.Module:
 
 def from_checkpoint(path: Path) -> tuple[str, nn.Module]:
     """The name of a run's folder, and the averaged weights of its last checkpoint or of the one given."""
-    file = path if path.suffix == ".ckpt" else path / "checkpoints" / "last.ckpt"
+    file = path if path.suffix == ".ckpt" else last_of(path) or path / FOLDER / LAST
     if not file.is_file():
         raise ValueError(f"{path} holds no run: there is no {file}, and no published weights either")
     folder = file.absolute().parent
-    folder = folder.parent if folder.name == "checkpoints" else folder
-    name = folder.resolve().name if file.name == "last.ckpt" else f"{folder.resolve().name}-{file.stem}"
+    folder = folder.parent if folder.name == FOLDER else folder
+    name = folder.resolve().name if path.is_dir() or file.name == LAST else f"{folder.resolve().name}-{file.stem}"
     return name, load_autoencoder(file)
 
 

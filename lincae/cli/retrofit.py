@@ -15,8 +15,7 @@ from rich.console import Console
 from datamodules.corpus import Corpus
 from datamodules.index import Demands, scan
 from lincae.autoencoders.protocol import reading_of
-from lincae.checkpoint import load_autoencoder
-from lincae.checkpoint_files import FOLDER
+from lincae.checkpoint_files import last_of
 from lincae.cli import evaluate
 from lincae.cli.command_line import number, refusals, resumable
 from lincae.cli.held_out import Split, hold_out
@@ -28,6 +27,7 @@ from lincae.cli.trained import load_model
 from lincae.cli.trainings import Training, assert_same_but_callbacks, train
 from lincae.inference import Autoencoder
 from lincae.machine import cores
+from lincae.pretrained import load_pretrained
 from lincae.report.evaluations import read_evaluation
 from lincae.report.tables import comparison
 
@@ -149,7 +149,7 @@ def retrofit(options: argparse.Namespace, console: Console) -> None:
         both = trainings(options, places, split, model, samples)
         train(both, console, min(2, cores()), max(1, cores() // 2), [lock])
         assert_same_but_callbacks(places.control / "config.yaml", places.after / "config.yaml")
-        save(Autoencoder(load_autoencoder(places.after / FOLDER / "last.ckpt"), model.scale_factor), places.model)
+        save(Autoencoder(load_pretrained(places.after).autoencoder, model.scale_factor), places.model)
     seconds = options.seconds or math.floor(100 * min(split.seconds, EXCERPT_SECONDS)) / 100
     evaluate.main(
         [
@@ -227,8 +227,8 @@ def trainings(
 
 def steps_taken(run: Path) -> int:
     """Optimiser steps of a run's last checkpoint, 0 if there is none."""
-    file = run / FOLDER / "last.ckpt"
-    return read_head(str(file))["global_step"] if file.is_file() else 0
+    file = last_of(run)
+    return read_head(str(file))["global_step"] if file else 0
 
 
 def compared(places: Places) -> dict[str, Path]:

@@ -6,7 +6,6 @@ import argparse
 import os
 from collections.abc import Iterable, Sequence
 
-import yaml
 from jsonargparse import ArgumentParser
 
 from datamodules.audio import named_corpora
@@ -74,7 +73,7 @@ def configured(text: str, root: str | None) -> Iterable[Corpus]:
         parser = ArgumentParser(exit_on_error=False)
         parser.add_function_arguments(gather)
         corpora = gather(**parser.instantiate_classes(parser.parse_object(given)))
-    except (yaml.YAMLError, argparse.ArgumentError, AttributeError) as error:
+    except (argparse.ArgumentError, AttributeError) as error:
         raise ValueError(f"{text}: {error}") from error
     if not corpora:
         raise ValueError(f"{text} names no corpora in data.train, data.validation or data.tracks")

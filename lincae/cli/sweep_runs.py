@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from lincae.checkpoint_files import FOLDER, newest_first
+from lincae.cli.configs import split_configs
 from lincae.report.runs import last_line
+from lincae.yaml_files import read_yaml
 
 PROGRAM = [sys.executable, "-m", "lincae.cli.main"]
 PATIENCE = 120.0
@@ -54,8 +55,7 @@ class Run:
             lock: descriptor of a locked file, which stays locked until the run has ended.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        last = self.folder / "checkpoints" / "last.ckpt"
-        resume = [f"--ckpt_path={last}"] if last.is_file() else []
+        resume = ["--ckpt_path=last"] if newest_first(self.folder / FOLDER) else []
         inherited = {name: value for name, value in os.environ.items() if name != "WANDB_SWEEP_ID"}
         self._started = time.monotonic()
         with (self.folder / "log.txt").open("a") as log:
@@ -99,7 +99,7 @@ class Run:
     def settings(self) -> Any:
         """The resolved configuration; None if the run did not come so far."""
         file = self.folder / "config.yaml"
-        return yaml.safe_load(file.read_text()) if file.exists() else None
+        return read_yaml(file) if file.exists() else None
 
     def complaint(self) -> str:
         """The last line of its output."""
@@ -118,8 +118,8 @@ def command_of(template: Sequence[str], extra: Sequence[str], run: Run) -> list[
         run: whose parameters and folder are put in.
     """
     arguments = list(template[1:])
-    if any(text.split("=")[0] in ("--config", "-c") for text in extra):
-        arguments = without_configs(arguments)
+    if split_configs(extra)[0]:
+        _, arguments = split_configs(arguments)
     place = arguments.index("${args}")
     parameters = [f"--{name}={value}" for name, value in run.parameters.items()]
     return [
@@ -131,14 +131,3 @@ def command_of(template: Sequence[str], extra: Sequence[str], run: Run) -> list[
         f"--trainer.default_root_dir={run.folder}",
         "--callbacks.figures_file=callbacks.FiguresFile",
     ]
-
-
-def without_configs(arguments: Sequence[str]) -> list[str]:
-    """Arguments without `--config NAME`."""
-    kept, rest = [], iter(arguments)
-    for text in rest:
-        if text in ("--config", "-c"):
-            next(rest)
-        elif text.split("=")[0] not in ("--config", "-c"):
-            kept.append(text)
-    return kept

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from jsonargparse import set_parsing_settings
 from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
@@ -21,13 +19,14 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from lincae.checkpoint_files import CheckpointError
 from lincae.checkpoint_io import AtomicCheckpointIO
 from lincae.cli.command_line import refuse
-from lincae.cli.configs import ConfigFile
+from lincae.cli.configs import ConfigFile, one_config
 from lincae.cli.resuming import declare_changes, find_checkpoint, read_head, refuse_mixed_runs, run_folder
 from lincae.machine import has_bf16
 from lincae.module import ImplicitLinearity
 from lincae.pretrained import load_pretrained
 from lincae.settings import parse as parse_autoencoder
 from lincae.settings import settings_of
+from lincae.yaml_files import parse_yaml
 
 WANDB_LOGGER = "lightning.pytorch.loggers.WandbLogger"
 
@@ -50,7 +49,7 @@ def main(arguments: Sequence[str]) -> None:
             save_config_callback=SaveConfig,
             save_config_kwargs={"save_to_log_dir": False},
             trainer_defaults={"use_distributed_sampler": False},
-            args=list(arguments) if list(arguments) != sys.argv[1:] else None,
+            args=list(arguments),
         )
     except (CheckpointError, MisconfigurationException) as error:
         refuse(str(error), error)
@@ -78,6 +77,9 @@ class TrainingCLI(LightningCLI):
             "-c", "--config", action=ConfigFile, help="A configuration file, or the name of one in configs/."
         )
         return parser
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        self.config = parser.parse_args(one_config(args))
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(
@@ -117,7 +119,7 @@ class TrainingCLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         config = self.config.get(str(self.config.subcommand), self.config)
         dumped = self._parser(self.config.subcommand).dump(config, skip_none=False)
-        self.model.config = yaml.safe_load(dumped)
+        self.model.config = parse_yaml(dumped)
         check_sample_rates(self.model, self.datamodule)
         if self.head:
             declare_changes(config.ckpt_path, self.head, self.model.config)

@@ -9,12 +9,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from lincae.checkpoint_files import FOLDER
+from lincae.checkpoint_files import FOLDER, newest_first
 from lincae.report.runs import read_history
+from lincae.yaml_files import read_yaml
 
 PATIENCE = 60.0
 """Seconds that a training has to write its checkpoint when the command is stopped."""
@@ -44,7 +44,7 @@ class Training:
             descriptors: of files that are to stay open, and locked, until it has ended.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        resume = ["--ckpt_path=last"] if (self.folder / FOLDER / "last.ckpt").is_file() else []
+        resume = ["--ckpt_path=last"] if newest_first(self.folder / FOLDER) else []
         command = [sys.executable, "-m", "lincae.cli.main", "fit", *self.arguments, *resume]
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
         with (self.folder / "log.txt").open("a") as log:
@@ -86,7 +86,7 @@ class Training:
 
     def _state(self) -> tuple[int | None, int, float]:
         try:
-            total = yaml.safe_load((self.folder / "config.yaml").read_text())["trainer"]["max_steps"]
+            total = read_yaml(self.folder / "config.yaml")["trainer"]["max_steps"]
             log = max((self.folder / "csv").glob("version_*"), key=lambda path: int(path.name.split("_")[1]))
             losses = read_history(log / "metrics.csv")["train/loss"]
         except (FileNotFoundError, KeyError, TypeError, ValueError):  # not written yet, or only in part
@@ -130,6 +130,6 @@ def train(
 
 def assert_same_but_callbacks(first: Path, second: Path) -> None:
     """Both resolved configurations must be equal without their callbacks, or the comparison would not be fair."""
-    one, two = (yaml.safe_load(path.read_text()) for path in (first, second))
+    one, two = (read_yaml(path) for path in (first, second))
     if one.pop("callbacks") == two.pop("callbacks") or one != two:
         raise SystemExit(f"error: {first} and {second} must differ in callbacks, and in nothing else")

@@ -12,13 +12,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lincae.autoencoders.consistency import ConsistencyAutoencoder
 from lincae.consistency.noise_levels import NoiseLevels
 from lincae.networks.sizes import NetworkSizes
 from lincae.schedules import StepSchedule
 from lincae.stft import Spectrogram
+from lincae.yaml_files import read_yaml
 
 Settings = dict[str, dict[str, Any]]
 
@@ -215,10 +214,7 @@ def read_settings(files: Mapping[str, Path]) -> dict[str, Any]:
 def _section(section: str, file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise FileNotFoundError(f"{file} is missing: published weights have their settings beside them")
-    try:
-        given = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file} is no YAML: {error}") from error
+    given = read_yaml(file)
     if not isinstance(given, dict):
         raise ValueError(f"{file} holds no settings by name, but {given!r}")
     defaults = DEFAULTS[section]

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lincae.sweeps.proposals import METHODS, Proposals
 from lincae.sweeps.space import Parameter, read_parameter
+from lincae.yaml_files import read_yaml
 
 KEYS = {"program", "method", "metric", "parameters", "command", "run_cap"}
 FOR_THE_SERVER = {"name", "description", "project", "entity"}
@@ -47,9 +46,10 @@ def read_sweep(path: Path) -> Sweep:
     Raises:
         ValueError: if it asks for anything that is not known here; the message names the file and the key.
     """
+    content = read_yaml(path)
     try:
-        return interpret(yaml.safe_load(path.read_text()))
-    except (ValueError, yaml.YAMLError) as error:
+        return interpret(content)
+    except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 

@@ -90,7 +90,7 @@ class Bayes:
             import optuna
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError(
-                "method: bayes needs Optuna: pip install 'lincae[sweeps]', or take method: random"
+                "method: bayes needs Optuna: pip install optuna, or take method: random"
             ) from error
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._optuna, self.seed = optuna, seed

@@ -17,7 +17,7 @@ def test_a_stopped_job_is_requeued_and_goes_on(tmp_path, status, requeued, begun
         program.chmod(0o755)
     if begun:
         (tmp_path / "here" / "checkpoints").mkdir(parents=True)
-        (tmp_path / "here" / "checkpoints" / "last.ckpt").touch()
+        (tmp_path / "here" / "checkpoints" / "step=9.ckpt").touch()  # `last.ckpt` is missing without links
     job = {"SLURM_JOB_ID": "7", "SLURM_JOB_NUM_NODES": "2", "SLURM_NTASKS_PER_NODE": "4", "RUN": "here"}
     done = subprocess.run(
         [SCRIPT, "--config", "a b.yaml"], cwd=tmp_path, env={"PATH": f"{tmp_path}:/usr/bin:/bin", **job}, check=False

@@ -117,7 +117,7 @@ def test_a_callback_can_name_it_in_its_configuration(folder):
 
 def test_without_the_library_the_extra_is_named(monkeypatch, folder):
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'lincae\[clap\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install transformers"):
         load_clap(folder)
 
 

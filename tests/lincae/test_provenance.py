@@ -1,7 +1,7 @@
 """What a checkpoint says it was made with."""
 
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
@@ -21,6 +21,24 @@ def test_the_versions_are_those_of_what_is_imported():
     assert versions["lincae"] == version("lincae")
     assert {"python", "lightning", "numpy", "soundfile"} <= versions.keys()
     assert "pytest" not in versions
+
+
+def test_what_is_not_installed_has_no_version(monkeypatch):
+    """Neither a requirement that somebody left out nor the project itself, imported from a folder, ends a training."""
+    here = version
+
+    def absent(name):
+        if name in ("wandb", "lincae"):
+            raise PackageNotFoundError(name)
+        return here(name)
+
+    monkeypatch.setattr("lincae.provenance.version", absent)
+    versions = provenance.__wrapped__()["versions"]
+    assert versions["wandb"] is versions["lincae"] is None
+    assert versions["lightning"] == here("lightning")
+
+    monkeypatch.setattr("lincae.provenance.requires", absent)
+    assert provenance.__wrapped__()["versions"]["lincae"] is None
 
 
 def test_the_commit_is_that_of_the_project_and_says_whether_files_were_changed(tmp_path):

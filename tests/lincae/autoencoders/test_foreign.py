@@ -127,7 +127,7 @@ def test_a_foreign_model_can_be_named(vae_folder):
 
 def test_without_diffusers_the_extra_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "diffusers", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'lincae\[diffusers\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install diffusers"):
         stable_audio_vae(tmp_path)
 
 

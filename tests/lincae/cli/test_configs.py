@@ -69,6 +69,96 @@ def test_a_second_file_is_laid_over_the_first(tmp_path, capsys):
     assert (found["trainer"]["max_steps"], found["seed_everything"]) == (7, 5)
 
 
+OVERLAYS = {
+    "another optimiser": {"model": {"init_args": {"optimizer": {"class_path": "torch.optim.Adam"}}}},
+    "the same optimiser": {"model": {"init_args": {"optimizer": {"init_args": {"lr": 0.5}}}}},
+    "another autoencoder": {
+        "model": {
+            "init_args": {
+                "autoencoder": {
+                    "class_path": "lincae.autoencoders.spectral.SpectralAutoencoder",
+                    "init_args": {"spectrogram": {"hop": 64, "window": 256}},
+                }
+            }
+        }
+    },
+    "another logger": {"trainer": {"logger": {"class_path": "lightning.pytorch.loggers.TensorBoardLogger"}}},
+    "several loggers": {"trainer": {"logger": [{"class_path": "lightning.pytorch.loggers.CSVLogger"}]}},
+    "other data": {"data": {"class_path": "datamodules.AudioDataModule", "init_args": {"train": {"a": {"path": "x"}}}}},
+    "another callback by the same name": {"callbacks": {"gain": {"class_path": "callbacks.Polarity"}}},
+    "other mixes": {"data": {"init_args": {"mixes": {"class_path": "lincae.mixing.PlainClips"}}}},
+    "switched off": {"callbacks": {"gain": None}, "trainer": {"logger": False}},
+}
+BASE = {
+    "extends": "demo.yaml",
+    "model": {"init_args": {"optimizer": {"class_path": "torch.optim.RAdam", "init_args": {"lr": 0.0123}}}},
+    "trainer": {
+        "logger": {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": "a", "name": "b"}}
+    },
+    "data": {"init_args": {"mixes": {"class_path": "lincae.mixing.CircularShift", "init_args": {"low": 0.25}}}},
+}
+
+
+def printed(capsys, *arguments: str) -> dict:
+    """What a command would run."""
+    with pytest.raises(SystemExit) as end:
+        main(["fit", *arguments, "--print_config"])
+    told = capsys.readouterr()
+    assert not end.value.code, told.err
+    return yaml.safe_load(told.out)
+
+
+@pytest.mark.parametrize("changes", OVERLAYS.values(), ids=OVERLAYS)
+def test_a_second_file_does_what_the_same_text_does_that_extends_the_first(changes, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name, content in {"base": BASE, "alone": changes, "extending": {"extends": "base.yaml", **changes}}.items():
+        Path(f"{name}.yaml").write_text(yaml.safe_dump(content))
+    at_once = printed(capsys, "--config", "extending.yaml")
+    assert printed(capsys, "--config=base.yaml", "-c", "alone.yaml") == at_once
+    assert at_once != printed(capsys, "--config=base.yaml")
+
+
+def test_corpora_of_a_second_file_are_added_to_those_of_the_first(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("one.yaml").write_text(
+        "extends: lincae.yaml\ndata: {init_args: {train: {a: {path: x, weight: 2}, b: {path: y}}}}"
+    )
+    Path("two.yaml").write_text("data: {init_args: {train: {a: {weight: 3}, c: {path: z}}}}")
+    found = printed(capsys, "--config=one.yaml", "--config=two.yaml")["data"]["init_args"]["train"]
+    corpora = {name: corpus.get("init_args", corpus) for name, corpus in found.items()}
+    assert {name: (corpus["path"], corpus["weight"]) for name, corpus in corpora.items()} == {
+        "a": ("x", 3),
+        "b": ("y", 1),
+        "c": ("z", 1),
+    }
+
+
+def test_the_command_line_wins_wherever_it_stands(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("late.yaml").write_text("trainer: {max_steps: 5}")
+    found = printed(capsys, "--trainer.max_steps=7", "--config=demo.yaml", "--config=late.yaml")
+    assert found["trainer"]["max_steps"] == 7
+
+
+@pytest.mark.parametrize("where", ["a file", "a base", "a sweep", "the command line"])
+def test_a_key_that_is_given_twice_is_refused(where, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("twice.yaml").write_text("trainer:\n  max_steps: 5\n  precision: 32-true\n  max_steps: 7\n")
+    Path("mine.yaml").write_text("extends: twice.yaml\n")
+    command = {
+        "a file": ["fit", "--config=twice.yaml"],
+        "a base": ["fit", "--config=demo.yaml", "--config=mine.yaml"],
+        "a sweep": ["sweep", "twice.yaml", "--count=1"],
+        "the command line": ["fit", "--config=demo.yaml", "--trainer={max_steps: 5, max_steps: 7}"],
+    }[where]
+    with pytest.raises(SystemExit) as end:
+        main(command)
+    error = capsys.readouterr().err
+    assert end.value.code == 2
+    assert "'max_steps'" in error
+    assert where == "the command line" or all(text in error for text in ("twice.yaml", "line 4"))
+
+
 CHANGES = {
     "lincae-2.yaml": {"model.init_args.gain_schedule.anneal": False},
     "music2latent.yaml": {"callbacks.gain": None, "callbacks.materialize.class_path": "callbacks.Materialize"},

@@ -197,7 +197,7 @@ def test_a_killed_sweep_goes_on_from_the_last_checkpoint(program, tmp_path):
     assert again.returncode == 0, again.stderr
     assert [len(calls(number)) for number in range(6)] == [1, 1, 2, 1, 1, 1]
     first, second = calls(2)
-    assert second["argv"] == [*first["argv"], "--ckpt_path=out/runs/002/checkpoints/last.ckpt"]
+    assert second["argv"] == [*first["argv"], "--ckpt_path=last"]
     assert second["env"]["WANDB_RUN_ID"] == first["env"]["WANDB_RUN_ID"]
 
 

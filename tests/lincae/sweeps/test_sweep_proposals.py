@@ -64,5 +64,5 @@ def test_runs_without_a_figure_teach_nothing():
 
 def test_without_optuna_the_cure_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'lincae\[sweeps\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install optuna"):
         Bayes(SPACE, 0, True)
