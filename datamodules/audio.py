@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from itertools import chain
+from typing import Any, NamedTuple
 
 import torch
 from jsonargparse import lazy_instance
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader, Subset
 
 from datamodules.corpus import Corpus
 from datamodules.dataset import CropDataset, as_it_is
-from datamodules.headers import read_headers
 from datamodules.index import AudioFile, CorpusIndex, Demands, hold_out, scan, training_part, validation_part
+from datamodules.ranks import on_rank_zero
 from datamodules.reader import Channels, CropReader
 from datamodules.sampling import RandomCrops, StepSampler
-from datamodules.shards import is_prepared
 from datamodules.storage import is_url
 from datamodules.tally import Tally
 from datamodules.validation import ClipDataset, EvenCrops, TrackDataset, stems_of_tracks
@@ -29,6 +30,24 @@ from lincae.stop_signals import leave_signals_to_the_trainer
 from lincae.streams import Draws
 
 Mixes = Callable[[int, Draws], Any]  # (S, draws) -> A (N, S); Any, as parsers take a class there for a class to build
+
+
+class Scan(NamedTuple):
+    """What the folders hold.
+
+    Attributes:
+        tally: with what the scan left out.
+        crops: to train on; None for validation alone.
+        validation_sets: clips and tracks.
+        stems: names of the stems of a track.
+        remote: whether an object store is read.
+    """
+
+    tally: Tally
+    crops: RandomCrops | None
+    validation_sets: list[ClipDataset | TrackDataset]
+    stems: list[str]
+    remote: bool
 
 
 class AudioDataModule(LightningDataModule):
@@ -115,23 +134,20 @@ class AudioDataModule(LightningDataModule):
         self.stems: list[str] = []
         self.tally = Tally({})
         self._remote = False
-        self._held_out: list[AudioFile] = []
         self._crops: RandomCrops | None = None
         self._validation_sets: list[ClipDataset | TrackDataset] = []
         self._check_groups(world_size=1)
 
-    def prepare_data(self) -> None:
-        """Reads the headers of all files once on each machine, before all of its processes ask for them."""
-        for corpus in [*self.train.values(), *self.validation.values(), *self.tracks.values()]:
-            if not is_prepared(corpus) and os.path.isdir(corpus.path):
-                read_headers(corpus.path, [entry.path for entry in corpus.entries()])
-
     def setup(self, stage: str) -> None:
-        """Scans the folders that the stage needs, once."""
-        if self._crops is None and (stage == "fit" or not self.validation):
-            self._scan_training()
-        if not self._validation_sets:
-            self._scan_validation()
+        """Scans the folders that the stage needs, once and in one process, which tells the others what it found.
+
+        Raises:
+            ValueError, OSError: in all processes, if that fails.
+        """
+        training = self._crops is None and (stage == "fit" or not self.validation)
+        if training or not self._validation_sets:
+            found = on_rank_zero(partial(self._scan, training))
+            self.tally, self._crops, self._validation_sets, self.stems, self._remote = found
 
     def on_exception(self, exception: BaseException) -> None:
         """Ends the loaders' workers, which the trainer forgets if it is a validation that breaks off.
@@ -211,7 +227,7 @@ class AudioDataModule(LightningDataModule):
             "batch_size": self.batch_size,
             "group_size": self.group_size,
             "steps_per_epoch": self.steps_per_epoch,
-            "files and weights": self._crops.manifest(),
+            "files and weights": self._crops.manifest,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -252,54 +268,83 @@ class AudioDataModule(LightningDataModule):
                 f"{world_size} * group_size"
             )
 
-    def _scan_training(self) -> None:
-        if not self.train:
+    def _scan(self, training: bool) -> Scan:
+        """Finds what to train on, if that is wanted, and what to validate on."""
+        if training and not self.train:
             raise MisconfigurationException("there is no audio to train on: give --data.train=FOLDER")
-        indices = self._scan(self.train, self.demands)
-        self.tally = Tally(indices)
-        files = {}
+        wanted = replace(self.demands, samples=self.validation_reader.samples)
+        indices = self._scan_corpora(self.train, self.demands) if training else {}
+        files: dict[str, list[AudioFile]] = {}
+        clips: list[AudioFile] = []
         for name, index in indices.items():
             if self.validation:
                 files[name] = training_part(index.files)
             else:
-                wanted = self.validation_reader
                 files[name], held = hold_out(index.files, self.holdout, wanted.samples, wanted.sample_rate)
-                self._held_out += held
-            if not files[name]:
-                raise ValueError(
-                    f"{index.where}: all {len(index.files)} files are set aside for validation and testing"
-                )
-        weights = {name: index.corpus.weight for name, index in indices.items()}
-        self._crops = RandomCrops(files, weights, self.seed, self.reader.sample_rate, self.reader.samples)
-
-    def _scan_validation(self) -> None:
-        wanted = replace(self.demands, samples=self.validation_reader.samples)
-        files = self._held_out
+                clips += held
         if self.validation:
-            indices = self._scan(self.validation, wanted)
-            files = [file for index in indices.values() for file in validation_part(index.files)]
-        clips = [[file] for file in files]
+            others = self._scan_corpora(self.validation, wanted).values()
+            clips = [file for index in others for file in validation_part(index.files)]
+        sets, stems = [[file] for file in clips], ["source"] * self.sources_per_track
+        tracks, parts = sets, self.sources_per_track
         if self.tracks:
-            (index,) = self._scan(self.tracks, wanted).values()
-            self.stems, tracks = stems_of_tracks(index.files)
-            parts = 1
-        else:
-            self.stems = ["source"] * self.sources_per_track
-            tracks, parts = clips, self.sources_per_track
-        self._validation_sets = [
-            ClipDataset(self._evenly(clips, self.validation_clips)),
-            TrackDataset(self._evenly(tracks, self.validation_tracks * parts), parts),
-        ]
+            (index,) = self._scan_corpora(self.tracks, wanted).values()
+            (stems, tracks), parts = stems_of_tracks(index.files), 1
+        crops = None
+        if training:
+            files = apart(files, [*clips, *chain.from_iterable(tracks)])
+            for name, index in indices.items():
+                if not files[name]:
+                    raise ValueError(
+                        f"{index.where}: all {len(index.files)} files are set aside for validation and testing"
+                    )
+            weights = {name: index.corpus.weight for name, index in indices.items()}
+            crops = RandomCrops(files, weights, self.seed, self.reader.sample_rate, self.reader.samples)
+        return Scan(
+            Tally({name: replace(index, files=[]) for name, index in indices.items()}),
+            crops,
+            [
+                ClipDataset(self._evenly(sets, self.validation_clips)),
+                TrackDataset(self._evenly(tracks, self.validation_tracks * parts), parts),
+            ],
+            stems,
+            any(
+                is_url(corpus.path)
+                for corpus in [*self.train.values(), *self.validation.values(), *self.tracks.values()]
+            ),
+        )
 
-    def _scan(self, corpora: dict[str, Corpus], demands: Demands) -> dict[str, CorpusIndex]:
+    def _scan_corpora(self, corpora: dict[str, Corpus], demands: Demands) -> dict[str, CorpusIndex]:
         indices = {name: scan(name, corpus, demands) for name, corpus in corpora.items()}
         for index in indices.values():
             self.reader.check(index.files)
-            self._remote |= is_url(index.files[0].root)
         return indices
 
     def _evenly(self, sets: list[list[AudioFile]], count: int) -> EvenCrops:
-        return EvenCrops(sets, count, self.validation_reader, self.silence).readable()
+        crops = EvenCrops(sets, count, self.validation_reader, self.silence).readable()
+        if len(crops.sets) > count:  # loader workers get a copy of them
+            return replace(crops, sets=[crops.sets[crops.set_of(index)] for index in range(count)])
+        return crops
+
+
+def apart(files: dict[str, list[AudioFile]], heard: Iterable[AudioFile]) -> dict[str, list[AudioFile]]:
+    """The files to train on of each corpus without those that are validated on, under whatever name.
+
+    If nothing is left, training is meant to learn what it is validated on, and keeps its files.
+    """
+    identities = {file.identity for file in heard} - {""}
+    left = {name: [file for file in corpus if file.identity not in identities] for name, corpus in files.items()}
+    common = [file.location for name, corpus in files.items() for file in corpus if file.identity in identities]
+    if not common:
+        return files
+    if any(left.values()):
+        rank_zero_warn(f"{len(common)} files are validated on and left out of training, as {common[0]}")
+        return left
+    rank_zero_warn(
+        f"all {len(common)} files that are trained on, as {common[0]}, are validated on too: validation tells nothing "
+        "of other audio. Unless that is meant, give --data.validation another folder"
+    )
+    return files
 
 
 def named_corpora(source: str | Corpus | dict[str, Corpus] | None, name: str, root: str | None) -> dict[str, Corpus]:

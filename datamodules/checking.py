@@ -12,7 +12,7 @@ import numpy as np
 
 from datamodules.corpus import Corpus, Entry
 from datamodules.index import Demands
-from datamodules.inspection import mix_down, mono_blocks
+from datamodules.inspection import Header, mix_down, mono_blocks
 from datamodules.processes import in_processes
 from datamodules.rejection import BadAudioError
 from datamodules.shards import (
@@ -25,8 +25,9 @@ from datamodules.shards import (
     read_samples,
     shard_name,
 )
-from datamodules.source import file_sha256, true_header
+from datamodules.source import sure, true_header
 from datamodules.storage import is_url
+from datamodules.walking import DEAD
 
 CHUNK = 1 << 22  # values, and even: of whole frames
 BATCH = 32  # files that a process checks before it ends
@@ -112,7 +113,7 @@ def check_corpus(
         files = read_manifest(corpus.path).tracks
         check = partial(check_track, corpus.path, demands=demands, silence=silence)
     else:
-        files = corpus.entries()
+        files = corpus.files()
         check = partial(check_file, corpus.path, demands=demands, silence=silence)
     if not files:
         raise ValueError(f"{corpus.path} has no audio files: correct the path")
@@ -139,15 +140,22 @@ def check_file(root: str, entry: Entry, demands: Demands, silence: float) -> Fil
     Raises:
         OSError: if the file cannot be read.
     """
+    if entry.stamp == DEAD:
+        return FileCheck(entry.path, reason="missing")
     location, found = os.path.join(root, entry.path), FileCheck(entry.path)
-    try:
+
+    def decode() -> tuple[Header, Silence]:
+        nonlocal found
         header = true_header(location, entry.seconds)
         found = FileCheck(entry.path, header.frames / header.rate, header.rate, header.channels, header.format)
         heard = Silence(round(demands.samples * header.rate / demands.sample_rate), silence)
         for block in mono_blocks(location, header, header.rate):
             heard.hear(block)
+        return header, heard
+
+    try:
+        header, heard = sure(decode, location)
     except BadAudioError as error:
-        file_sha256(location)  # raises an OSError if it is the disk that is broken
         return found._replace(reason=error.reason)
     length = header.frames * demands.sample_rate // header.rate
     return found._replace(silent=heard.share(), reason=demands.reason(length, header.rate, header.channels) or "")

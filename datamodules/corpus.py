@@ -5,17 +5,15 @@ The class here is a plain folder. Corpora with a layout of their own derive from
 
 from __future__ import annotations
 
-import glob
 import os
+from collections.abc import Sequence
 from copy import copy
+from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-import soundfile
-
+from datamodules.rejection import naming
 from datamodules.storage import is_url
-
-EXTENSIONS = {f".{name.lower()}" for name in soundfile.available_formats()} | {".aif", ".oga", ".opus"}
-EXTENSIONS -= {".raw"}  # headerless: neither rate nor channels are known
+from datamodules.walking import Stamp, is_audio, walk
 
 
 class Entry(NamedTuple):
@@ -27,12 +25,14 @@ class Entry(NamedTuple):
             each file is a group of its own.
         split: `train`, `validation` or `test` where the corpus says so, else empty.
         seconds: how long the file lasts, where the corpus says so.
+        stamp: of the file, where the corpus has met it on disk.
     """
 
     path: str
     group: str = ""
     split: str = ""
     seconds: float | None = None
+    stamp: Stamp | None = None
 
 
 class Corpus:
@@ -41,7 +41,8 @@ class Corpus:
     Args:
         path: the folder, or a folder or URL of shards made from it. A leading `~` is the home folder.
         weight: crops are drawn from a corpus with probability weight / sum of all weights. Must be positive.
-        patterns: which files, relative to the folder. `**` stands for any depth; hidden files are never matched.
+        patterns: which files, relative to the folder. `**` stands for any depth; hidden files are never matched. Other
+            folders are not entered.
         group_depth: files below the same folder at this depth are of one group, which training and validation never
             share; 1 suits folders named by artist. 0 makes each file a group.
         quarantine: list of files to leave out; by default the one that `lincae data check` leaves in the folder.
@@ -81,21 +82,58 @@ class Corpus:
             raise ValueError(f"{self.path}: no such folder. Correct the path")
         depth = self.group_depth
         return [
-            Entry(path, "/".join(path.split("/")[:depth]) if path.count("/") >= depth else "")
-            for path in self.audio_paths()
+            Entry(path, "/".join(path.split("/")[:depth]) if path.count("/") >= depth else "", stamp=stamp)
+            for path, stamp in self.audio_paths().items()
         ]
+
+    def files(self) -> list[Entry]:
+        """The entries with their stamps, each real file once: under the first of its paths.
+
+        Raises:
+            OSError: if a file is not there, or may not be looked at.
+        """
+        files = []
+        seen = set()
+        for entry in self.entries():
+            stamp = entry.stamp
+            if stamp is None:
+                location = os.path.join(self.path, entry.path)
+                with naming(location):
+                    stamp = Stamp.of(os.stat(location))
+            if stamp.identity not in seen:
+                seen |= {stamp.identity} - {""}
+                files.append(entry._replace(stamp=stamp))
+        return files
 
     def keeps(self, split: str) -> bool:
         """Whether files of a part are of this corpus, where shards hold other parts too."""
         return True
 
-    def audio_paths(self) -> list[str]:
-        """Relative paths of the files that match the patterns and have an audio extension, sorted."""
-        matches = {
-            path for pattern in self.patterns for path in glob.iglob(pattern, root_dir=self.path, recursive=True)
-        }
-        return sorted(
-            path
-            for path in matches
-            if os.path.splitext(path)[1].lower() in EXTENSIONS and os.path.isfile(os.path.join(self.path, path))
+    def audio_paths(self) -> dict[str, Stamp]:
+        """Relative paths of the files that match the patterns and end as audio does, sorted; see `walk` for links.
+
+        Raises:
+            OSError: if a folder cannot be read.
+        """
+        if self.patterns == ["**/*"]:
+            return walk(self.path)
+        patterns = [os.path.normpath(pattern).split("/") for pattern in self.patterns]
+        return walk(
+            self.path,
+            lambda path: is_audio(path) and any(fits(path.split("/"), pattern) for pattern in patterns),
+            lambda path: any(fits(path.split("/"), pattern, whole=False) for pattern in patterns),
         )
+
+
+def fits(parts: Sequence[str], pattern: Sequence[str], whole: bool = True) -> bool:
+    """Whether the parts of a path fit those of a pattern, or if not `whole`, whether a path that goes on may.
+
+    `**` stands for any number of parts.
+    """
+    if not parts:
+        return all(part == "**" for part in pattern) if whole else bool(pattern)
+    if not pattern:
+        return False
+    if pattern[0] == "**":
+        return fits(parts, pattern[1:], whole) or fits(parts[1:], pattern, whole)
+    return fnmatchcase(parts[0], pattern[0]) and fits(parts[1:], pattern[1:], whole)

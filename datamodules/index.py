@@ -12,11 +12,13 @@ from typing import NamedTuple
 
 from lightning.pytorch.utilities import rank_zero_warn
 
-from datamodules.corpus import EXTENSIONS, Corpus
+from datamodules.corpus import Corpus
 from datamodules.headers import read_headers
 from datamodules.rejection import BAD, QUARANTINE, listed, read_quarantine
 from datamodules.shards import SAMPLE_RATE, is_prepared, read_manifest, shard_name
+from datamodules.source import tolerance
 from datamodules.storage import is_url
+from datamodules.walking import EXTENSIONS
 
 
 class AudioFile(NamedTuple):
@@ -36,6 +38,7 @@ class AudioFile(NamedTuple):
         first: value of the shard at which the audio begins.
         gain: what the samples of the shard were scaled by.
         averaged: whether the shard holds the mean of several channels.
+        identity: the same for the same audio under any path or name of a corpus: of the file, or the hash in a shard.
     """
 
     corpus: str
@@ -51,6 +54,7 @@ class AudioFile(NamedTuple):
     first: int = 0
     gain: float = 1.0
     averaged: bool = False
+    identity: str = ""
 
     @property
     def location(self) -> str:
@@ -104,6 +108,7 @@ class CorpusIndex:
         found: number of audio files, usable or not.
         max_bad: share of broken files that is tolerated; one file always is.
         unused: the files that the scan left out, and the reason of each.
+        left_out: how many these are, by reason.
         crops: count of the reasons why crops were replaced in training.
         broken: the broken files that training met, and the reason of each.
     """
@@ -114,6 +119,7 @@ class CorpusIndex:
     found: int
     max_bad: float
     unused: dict[str, str] = field(default_factory=dict)
+    left_out: Counter[str] = field(default_factory=Counter)
     crops: Counter[str] = field(default_factory=Counter)
     broken: dict[str, str] = field(default_factory=dict)
 
@@ -155,6 +161,7 @@ def scan(name: str, corpus: Corpus, demands: Demands) -> CorpusIndex:
 
     Raises:
         ValueError: if the corpus is missing, has no usable file or too many broken ones.
+        OSError: if the operating system refuses to read a folder or a file.
     """
     quarantined = quarantine_of(corpus)
     try:
@@ -170,6 +177,7 @@ def scan(name: str, corpus: Corpus, demands: Demands) -> CorpusIndex:
         else:
             unused[file.path] = reason
     index.unused = {path: "quarantined" if path in quarantined else reason for path, reason in sorted(unused.items())}
+    index.left_out = Counter(index.unused.values())
     report(index, demands)
     return index
 
@@ -181,8 +189,8 @@ def of_files(name: str, corpus: Corpus) -> tuple[list[Candidate], dict[str, str]
     """The files of a folder, and the reasons of those whose headers say that they are broken."""
     candidates: list[Candidate] = []
     unused = {}
-    entries = corpus.entries()
-    for entry, header in zip(entries, read_headers(corpus.path, [entry.path for entry in entries]), strict=True):
+    entries = corpus.files()
+    for entry, header in zip(entries, read_headers(corpus.path, entries), strict=True):
         if isinstance(header, str):
             unused[entry.path] = header
         elif entry.seconds is not None and abs(header.frames / header.rate - entry.seconds) > tolerance(entry.seconds):
@@ -198,6 +206,7 @@ def of_files(name: str, corpus: Corpus) -> tuple[list[Candidate], dict[str, str]
                 entry.group,
                 entry.split,
                 content=str(header.size),
+                identity=entry.stamp.identity if entry.stamp else "",
             )
             candidates.append((file, header.rate, header.channels))
     return candidates, unused
@@ -227,14 +236,10 @@ def of_shards(name: str, corpus: Corpus) -> tuple[list[Candidate], dict[str, str
             first=track.first,
             gain=track.gain,
             averaged=track.stored < track.channels,
+            identity=track.pcm_sha256,
         )
         candidates.append((file, track.rate, track.channels))
     return candidates, unused
-
-
-def tolerance(seconds: float) -> float:
-    """How far a file's duration may be from what its corpus says: metadata are rounded, and encoders pad."""
-    return 1 + 0.01 * seconds
 
 
 def quarantine_of(corpus: Corpus) -> Mapping[str, str]:

@@ -17,7 +17,8 @@ import soxr
 
 from datamodules.flac import STREAM, UntoldFlac, count_flac_samples
 from datamodules.mp3 import count_mp3_samples, read_xing
-from datamodules.rejection import BadAudioError
+from datamodules.rejection import BadAudioError, naming
+from datamodules.walking import FOREIGN, suffix_of
 
 BLOCK = 2**16  # frames decoded at once
 UNKNOWN = 2**63 - 1  # libsndfile's number of frames of a flac file that does not say; it cannot seek there
@@ -57,14 +58,19 @@ def read_header(location: str) -> Header:
     """Opens an audio file and decodes nothing.
 
     Raises:
-        BadAudioError: `unreadable`; `truncated` if a wav-like, ogg or mp3 file declares more than it holds;
-            `wrong_length` if a wav-like one declares less; `chained` if an ogg file holds a second stream.
+        BadAudioError: `unreadable`, or `format` if its suffix is of a format that libsndfile does not read; `truncated`
+            if a wav-like, ogg or mp3 file declares more than it holds; `wrong_length` if a wav-like one declares less;
+            `chained` if an ogg file holds a second stream.
     """
     try:
         with opened(location) as sound:
             header = Header(sound.frames, sound.samplerate, sound.channels, sound.format)
             log, sample = sound.extra_info, WIDTHS.get(sound.subtype, 0)
     except soundfile.SoundFileError as error:
+        if suffix_of(location) in FOREIGN:
+            with naming(location), open(location, "rb") as file:  # which the system may refuse, too
+                file.read(1)
+            raise BadAudioError("format") from error
         raise BadAudioError("unreadable") from error
     if _cut_off_mp3(location) if header.format == "MP3" else _cut_off(log):
         raise BadAudioError("truncated")

@@ -30,6 +30,7 @@ from datamodules.shards import (
     parse_list,
     stored_channels,
 )
+from datamodules.walking import DEAD
 from lincae.machine import file_locks
 
 PARTIAL = ".partial"
@@ -105,7 +106,13 @@ def make_plan(name: str, corpus: Corpus, out: Path, shard_bytes: int, channels: 
     """
     if is_prepared(corpus):
         raise ValueError(f"{corpus.path} is a place of shards, not of audio files: give the folder of the audio")
-    entries, quarantined = corpus.entries(), quarantine_of(corpus)
+    quarantined = quarantine_of(corpus)
+    entries = [entry for entry in corpus.files() if entry.stamp != DEAD or entry.path not in quarantined]
+    if dead := [entry.path for entry in entries if entry.stamp == DEAD]:
+        raise ValueError(
+            f"{corpus.path}: {len(dead)} links, {dead[0]} first, lead to no file: bring the files back, remove the "
+            f"links, or put them on the quarantine list with `lincae data check {corpus.path}`"
+        )
     wanted = [entry for entry in entries if entry.path not in quarantined]
     if not wanted:
         listed = f" but {len(entries)} on its quarantine list" if entries else ""
@@ -142,7 +149,7 @@ def settings_of(name: str, corpus: Corpus, shard_bytes: int, channels: int) -> d
 def assign_shards(source: str, entries: Sequence[Entry], shard_bytes: int, channels: int) -> list[Planned]:
     """Fills one shard after the other, by the lengths that headers tell; a file that has none takes no room."""
     planned, shard, filled = [], 0, 0
-    for entry, header in zip(entries, read_headers(source, [entry.path for entry in entries]), strict=True):
+    for entry, header in zip(entries, read_headers(source, entries), strict=True):
         frames = size = 0
         if isinstance(header, SizedHeader):
             frames = header.frames * SAMPLE_RATE // header.rate
@@ -150,8 +157,14 @@ def assign_shards(source: str, entries: Sequence[Entry], shard_bytes: int, chann
         if filled and filled + size > shard_bytes:
             shard, filled = shard + 1, 0
         filled += size
-        planned.append(Planned(*entry, os.path.getsize(os.path.join(source, entry.path)), frames, shard))
+        planned.append(Planned(*described(entry), frames, shard))
     return planned
+
+
+def described(entry: Entry) -> tuple[str, str, str, float | None, int]:
+    """All of an entry that may not change until the file is prepared, as `Planned.source`."""
+    assert entry.stamp is not None
+    return entry.path, entry.group, entry.split, entry.seconds, entry.stamp.size
 
 
 def refuse_shards(out: Path) -> None:
@@ -180,7 +193,7 @@ def check_unchanged(plan: Plan, entries: Iterable[Entry], quarantined: Container
         quarantined: paths that need not be in the plan. They may be: it was made first.
     """
     before = {file.path: file.source for file in plan.files}
-    after = {entry.path: (*entry, os.path.getsize(os.path.join(plan.source, entry.path))) for entry in entries}
+    after = {entry.path: described(entry) for entry in entries}
     differing = sorted(
         path
         for path in before.keys() | after.keys()

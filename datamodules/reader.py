@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from datamodules.index import AudioFile
 from datamodules.inspection import mix_down, opened
 from datamodules.rejection import BadAudioError
 from datamodules.shards import FULL_SCALE, Stretch, read_samples
+from datamodules.source import sure
 
 Channels = Literal["mean", "left", "random", "stereo"]
 
@@ -102,6 +104,7 @@ class CropReader:
         Raises:
             RuntimeError: if an object store does not answer.
             ValueError: if a shard has not kept the channels that are asked for.
+            OSError: if the operating system refuses to read a file.
         """
         self.check(crop.file for crop in crops)
         spans = [self._span(crop) for crop in crops]
@@ -117,13 +120,19 @@ class CropReader:
         reasons: list[str | None] = []
         for crop, span, row in zip(crops, spans, rows, strict=True):
             try:
-                frames = next(stored).reshape(-1, crop.file.channels) if crop.file.shard else decode(crop.file, span)
-                self._convert(frames, crop, span, row)
+                if crop.file.shard:
+                    self._convert(next(stored).reshape(-1, crop.file.channels), crop, span, row)
+                else:
+                    sure(partial(self._decode, crop, span, row), crop.file.location)
             except BadAudioError as error:
                 reasons.append(error.reason)
             else:
                 reasons.append(None)
         return reasons
+
+    def _decode(self, crop: Crop, span: Span, row: np.ndarray) -> None:
+        """A crop of an audio file into its row."""
+        self._convert(decode(crop.file, span), crop, span, row)
 
     def _convert(self, frames: np.ndarray, crop: Crop, span: Span, row: np.ndarray) -> None:
         """Frames (n, channels) at the file's rate, float32 or int16, into a row (T,), or (2, T) in stereo."""

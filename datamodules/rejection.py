@@ -1,13 +1,19 @@
-"""Why audio is not used: the reasons, their words, and the list of files that a check has put aside."""
+"""Why audio is not used: the reasons, their words, and the list of files that a check has put aside.
+
+What the operating system refuses is no such reason: it says nothing of a file, and is an error.
+"""
 
 from __future__ import annotations
 
 import csv
+import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 BAD = {
+    "missing": "are links to files that are not there",
     "unreadable": "cannot be decoded",
     "truncated": "hold less audio than their headers say",
     "wrong_length": "last longer or shorter than their headers or the corpus' metadata say",
@@ -17,6 +23,7 @@ BAD = {
 """Reasons that speak of broken files; too many of them stop a training."""
 
 UNSUITABLE = {
+    "format": "are in formats that cannot be read, as m4a (convert them: ffmpeg -i IN OUT.flac)",
     "too_short": "are shorter than a crop",
     "low_rate": "are below the lowest sample rate allowed",
     "many_channels": "have more channels than allowed",
@@ -26,6 +33,16 @@ UNSUITABLE = {
 
 QUARANTINE = "lincae-quarantine.tsv"
 """The quarantine list of a corpus lies in its folder under this name, unless the corpus names another place."""
+
+
+DISK = "Look after the disk, the mount or the network that it is on"
+CURES = {
+    **dict.fromkeys([errno.EACCES, errno.EPERM], "Make it readable for this user, or leave it out"),
+    **dict.fromkeys([errno.EMFILE, errno.ENFILE], "Raise the limit of open files (ulimit -n), or use fewer processes"),
+    **dict.fromkeys([errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EREMOTEIO, errno.ENODEV], DISK),
+    **dict.fromkeys([errno.ENOENT, errno.ELOOP], "Bring it back, or remove the link to it"),
+}
+"""What helps where the operating system refuses to read."""
 
 
 class BadAudioError(Exception):
@@ -78,3 +95,17 @@ def read_quarantine(file: Path) -> dict[str, str]:
     if not rows or rows[0] != ["path", "reason"] or any(len(row) != 2 for row in rows):
         raise ValueError(f"{file} is not a quarantine list: two columns, path and reason, with that header. Remove it")
     return {path: reason for path, reason in rows[1:]}
+
+
+@contextmanager
+def naming(location: str | os.PathLike) -> Iterator[None]:
+    """Gives the name of a file or folder, and a cure, to errors of the operating system, which may have neither."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        text, cure = error.strerror or "", CURES.get(error.errno, "")
+        if cure and cure not in text:
+            text = f"{text}. {cure}"
+        raise OSError(error.errno, text, error.filename or str(location)) from error

@@ -18,6 +18,46 @@ from datamodules.reader import Crop
 from lincae.streams import stream_seed
 
 
+class FileTable:
+    """Files of one corpus in a few arrays: each loader's worker gets a copy, and objects would be slow to hand over.
+
+    What reading does not need is left out: groups, splits, contents and identities.
+
+    Args:
+        files: one or more, of one corpus and root.
+    """
+
+    def __init__(self, files: Sequence[AudioFile]) -> None:
+        self.corpus, self.root = files[0].corpus, files[0].root
+        paths = [file.path.encode(errors="surrogatepass") for file in files]
+        self._paths, self._ends = b"".join(paths), np.cumsum([0, *map(len, paths)])
+        self._shards = sorted({file.shard for file in files})
+        numbers = {shard: number for number, shard in enumerate(self._shards)}
+        columns = [("frames", "i8"), ("rate", "i4"), ("channels", "i4"), ("shard", "i4"), ("first", "i8")]
+        columns += [("gain", "f8"), ("averaged", "?")]
+        rows = [
+            (file.frames, file.rate, file.channels, numbers[file.shard], file.first, file.gain, file.averaged)
+            for file in files
+        ]
+        self._numbers = np.array(rows, columns)
+
+    def __getitem__(self, number: int) -> AudioFile:
+        path = self._paths[self._ends[number] : self._ends[number + 1]].decode(errors="surrogatepass")
+        frames, rate, channels, shard, first, gain, averaged = self._numbers[number].item()
+        return AudioFile(
+            self.corpus,
+            self.root,
+            path,
+            frames,
+            rate,
+            channels,
+            shard=self._shards[shard],
+            first=first,
+            gain=gain,
+            averaged=averaged,
+        )
+
+
 class RandomCrops:
     """Crop number -> place: a corpus by weight, then a place uniform over the time that the corpus lasts.
 
@@ -29,6 +69,9 @@ class RandomCrops:
         seed: of the run.
         sample_rate: Hz.
         samples: of a crop.
+
+    Attributes:
+        manifest: a hash of the files and weights.
     """
 
     def __init__(
@@ -42,13 +85,14 @@ class RandomCrops:
         names = sorted(files)
         self._generator = np.random.Philox(key=stream_seed(seed, "crop", 0))
         self._state = self._generator.state
-        self._files = [files[name] for name in names]
-        self._weights = [weights[name] for name in names]
-        self._bounds = (np.cumsum(self._weights) / np.sum(self._weights))[:-1].tolist()
+        self._files = [FileTable(files[name]) for name in names]
+        shares = [weights[name] for name in names]
+        self._bounds = (np.cumsum(shares) / np.sum(shares))[:-1].tolist()
         # places[f] to places[f + 1] - 1 number the crops of file f
         self._places = [
-            np.cumsum([0, *(file.length(sample_rate) - samples + 1 for file in corpus)]) for corpus in self._files
+            np.cumsum([0, *(file.length(sample_rate) - samples + 1 for file in files[name])]) for name in names
         ]
+        self.manifest = manifest(files, weights)
 
     def __call__(self, index: int, attempt: int = 0) -> Crop:
         """Where crop `index` is, or the one tried in its place at a later attempt, which is of the same corpus."""
@@ -69,16 +113,15 @@ class RandomCrops:
         self._generator.state = self._state
         return self._generator.random_raw(3).tolist()
 
-    def manifest(self) -> str:
-        """A hash of all files (relative paths, lengths, rates, channels, sizes or hashes) and of the weights."""
-        digest = hashlib.blake2b(digest_size=16)
-        for weight, corpus in zip(self._weights, self._files, strict=True):
-            digest.update(repr(weight).encode())
-            for file in corpus:
-                digest.update(
-                    repr((file.corpus, file.path, file.frames, file.rate, file.channels, file.content)).encode()
-                )
-        return digest.hexdigest()
+
+def manifest(files: Mapping[str, Sequence[AudioFile]], weights: Mapping[str, float]) -> str:
+    """A hash of all files (relative paths, lengths, rates, channels, sizes or hashes) and of the weights, by name."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(files):
+        digest.update(repr(weights[name]).encode())
+        for file in files[name]:
+            digest.update(repr((file.corpus, file.path, file.frames, file.rate, file.channels, file.content)).encode())
+    return digest.hexdigest()
 
 
 class StepSampler(Sampler[list[int]]):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import TypeVar
 
-from datamodules.index import tolerance
 from datamodules.inspection import Header, read_header, true_frames
-from datamodules.rejection import BadAudioError
+from datamodules.rejection import BadAudioError, naming
+
+Finding = TypeVar("Finding")
 
 
 def true_header(location: str, seconds: float | None) -> Header:
@@ -41,12 +41,28 @@ def file_sha256(location: str) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-@contextmanager
-def naming(location: str | os.PathLike) -> Iterator[None]:
-    """Gives the name of a file to an error of reading or writing it, which by itself has none."""
+def tolerance(seconds: float) -> float:
+    """How far a file's duration may be from what its corpus says: metadata are rounded, and encoders pad."""
+    return 1 + 0.01 * seconds
+
+
+def sure(look: Callable[[], Finding], location: str) -> Finding:
+    """What a look at a file finds. Before a file is called bad all of it is read, and it is looked at once more.
+
+    libsndfile reports what the operating system refuses as if the file were bad.
+
+    Args:
+        look: opens or decodes the file.
+        location: of the file.
+
+    Raises:
+        BadAudioError: if it is the file that is bad.
+        OSError: if the operating system refuses to read it.
+    """
     try:
-        yield
-    except OSError as error:
-        if error.filename is None and error.errno is not None:
-            raise OSError(error.errno, error.strerror, str(location)) from error
-        raise
+        return look()
+    except BadAudioError as error:
+        if error.reason == "format":  # known by the suffix; such files may be long films
+            raise
+        file_sha256(location)
+        return look()

@@ -50,7 +50,7 @@ class Tally:
     @property
     def files(self) -> dict[str, int]:
         """How many files the scan left out, by reason."""
-        return dict(Counter(reason for index in self.indices.values() for reason in index.unused.values()))
+        return dict(sum((index.left_out for index in self.indices.values()), Counter()))
 
     @property
     def crops(self) -> dict[str, int]:

@@ -48,11 +48,11 @@ class DNSChallenge(PublishedCorpus):
 
     def entries(self) -> list[Entry]:
         entries: dict[tuple[str, str], Entry] = {}
-        for path in self.audio_paths(SKIPPED):
+        for path, stamp in self.audio_paths(SKIPPED).items():
             if place := PLACE.match(path):
                 folder, name = place.groups()
                 group = reader(folder, name)
-                entries.setdefault((folder, name), Entry(path, group, "" if group else "train"))
+                entries.setdefault((folder, name), Entry(path, group, "" if group else "train", stamp=stamp))
         if not entries:
             raise self.incomplete("there is no audio in these folders")
         return list(entries.values())

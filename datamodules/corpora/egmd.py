@@ -33,4 +33,4 @@ class EGMD(PublishedCorpus):
             Entry(os.path.normpath(os.path.join(folder, name)), performance, split)
             for name, performance, split in read_table(table, columns)
         ]
-        return self.present(listed, self.audio_paths())
+        return self.present(listed)

@@ -19,7 +19,11 @@ class M4Singer(PublishedCorpus):
     layout = "<singer>#<song>/<number>.wav"
 
     def entries(self) -> list[Entry]:
-        paths = [path for path in self.audio_paths() if path.count("/") == 1 and "#" in path.split("/")[0]]
-        if not paths:
+        entries = [
+            Entry(path, path.split("#")[0], stamp=stamp)
+            for path, stamp in self.audio_paths().items()
+            if path.count("/") == 1 and "#" in path.split("/")[0]
+        ]
+        if not entries:
             raise self.incomplete("there is no audio in folders <singer>#<song>")
-        return [Entry(path, path.split("#")[0]) for path in paths]
+        return entries

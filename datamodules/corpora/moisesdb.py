@@ -6,8 +6,9 @@ import glob
 import json
 import os
 
-from datamodules.corpora.published import PublishedCorpus, is_audio
+from datamodules.corpora.published import PublishedCorpus
 from datamodules.corpus import Entry
+from datamodules.walking import is_audio
 
 FOLDER = "moisesdb_v0.1"
 NO_ARTIST = "unknown artist"
@@ -31,7 +32,7 @@ class MoisesDB(PublishedCorpus):
         if not songs:
             raise self.incomplete(f"{folder}<song>/data.json is missing")
         listed = [entry for song in songs for entry in self.recordings(folder + os.path.dirname(song))]
-        return self.present(listed, self.audio_paths())
+        return self.present(listed)
 
     def recordings(self, song: str) -> list[Entry]:
         """The recordings of a song, given by its folder.

@@ -21,8 +21,7 @@ class MTGJamendo(PublishedCorpus):
 
     def entries(self) -> list[Entry]:
         table = self.expect("raw_30s.tsv", "data/raw_30s.tsv")
-        found = self.audio_paths()
-        low = [path for path in found if path.endswith(".low.mp3")]
+        low = [path for path in self.audio_paths() if path.endswith(".low.mp3")]
         if low:
             raise self.incomplete(
                 f"{len(low)} files are of the archive raw_30s/audio-low ({low[0]}), which is mono at a low bit rate. "
@@ -32,4 +31,4 @@ class MTGJamendo(PublishedCorpus):
         listed = [
             Entry(path, artist, seconds=seconds) for path, artist, seconds in read_table(table, columns, delimiter="\t")
         ]
-        return self.present(listed, found)
+        return self.present(listed)

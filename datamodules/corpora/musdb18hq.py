@@ -65,7 +65,7 @@ class MUSDB18HQ(PublishedCorpus):
             for song in sorted(songs)
             for stem in STEMS
         ]
-        return self.present(listed, self.audio_paths())
+        return self.present(listed)
 
     def keeps(self, split: str) -> bool:
         return split == self.split

@@ -10,6 +10,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from datamodules.corpora.published import PublishedCorpus
 from datamodules.corpora.table import read_table
 from datamodules.corpus import Entry
+from datamodules.walking import FOREIGN, suffix_of
 
 TABLE = "musiccaps-public.csv"
 FOLDERS = ("", "audio", "audios", "wav")
@@ -51,7 +52,7 @@ class MusicCaps(PublishedCorpus):
         """
         table = self.expect(TABLE)
         found: dict[str, str] = {}
-        for path in self.audio_paths():
+        for path in sorted(self.audio_paths(), key=lambda path: (suffix_of(path) in FOREIGN, path)):
             folder, name = os.path.split(path)
             if folder in FOLDERS:
                 found.setdefault(os.path.splitext(name)[0], path)

@@ -7,7 +7,9 @@ from collections.abc import Collection, Sequence
 
 from lightning.pytorch.utilities import rank_zero_warn
 
-from datamodules.corpus import EXTENSIONS, Corpus, Entry
+from datamodules.corpus import Corpus, Entry
+from datamodules.rejection import naming
+from datamodules.walking import Stamp, walk
 
 NAMED = 3
 """Missing files whose names are given."""
@@ -53,7 +55,7 @@ class PublishedCorpus(Corpus):
                 return path
         raise self.incomplete(f"{' or '.join(names)} is missing")
 
-    def audio_paths(self, skip: Collection[str] = ()) -> list[str]:
+    def audio_paths(self, skip: Collection[str] = ()) -> dict[str, Stamp]:
         """Relative paths of all audio files at any depth, sorted. Nothing hidden is among them.
 
         Args:
@@ -65,41 +67,33 @@ class PublishedCorpus(Corpus):
         """
         if not os.path.isdir(self.path):
             raise self.incomplete("there is no such folder")
-        paths: list[str] = []
-        for folder, folders, names in os.walk(self.path, onerror=refuse, followlinks=True):
-            folders[:] = [name for name in folders if not name.startswith(".") and name not in skip]
-            prefix = "" if folder == self.path else os.path.relpath(folder, self.path) + "/"
-            paths += [prefix + name for name in names if is_audio(name)]
-        return sorted(paths)
+        return walk(self.path, enters=lambda folder: os.path.basename(folder) not in skip)
 
-    def present(self, listed: Sequence[Entry], found: Collection[str]) -> list[Entry]:
-        """The entries whose files were found, sorted by path; a warning counts the others.
+    def present(self, listed: Sequence[Entry]) -> list[Entry]:
+        """The entries whose files are there, sorted by path; a warning counts the others.
 
         Args:
             listed: what the corpus says that it holds.
-            found: paths of the files on disk.
 
         Raises:
             ValueError: if there are none.
+            OSError: if it cannot be found out whether a file is there.
         """
-        here = set(found)
-        missing = sorted(entry.path for entry in listed if entry.path not in here)
-        some = ", ".join([*missing[:NAMED], "..."] if len(missing) > NAMED else missing)
-        if len(missing) == len(listed):
+        here = []
+        missing = []
+        for entry in listed:
+            location = os.path.join(self.path, entry.path)
+            try:
+                with naming(location):
+                    here.append(entry._replace(stamp=Stamp.of(os.stat(location))))
+            except (FileNotFoundError, NotADirectoryError):
+                missing.append(entry.path)
+        some = ", ".join([*sorted(missing)[:NAMED], *["..."] * (len(missing) > NAMED)])
+        if not here:
             raise self.incomplete(f"of {len(listed)} files in its list none is there ({some})")
         if missing:
             rank_zero_warn(
                 f"{self.title} at {self.path}: {len(missing)} of {len(listed)} files in its list are missing ({some}). "
                 "Complete the download, or go on with the others"
             )
-        return sorted((entry for entry in listed if entry.path in here), key=lambda entry: entry.path)
-
-
-def is_audio(name: str) -> bool:
-    """Whether a file has a name that is not hidden and an extension that can be read."""
-    return os.path.splitext(name)[1].lower() in EXTENSIONS and not name.startswith(".")
-
-
-def refuse(error: OSError) -> None:
-    """A folder that cannot be read is not the same as an empty one."""
-    raise error
+        return sorted(here, key=lambda entry: entry.path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,8 +14,9 @@ import soundfile
 import torch
 from torch import Tensor
 
-from datamodules.inspection import BLOCK, Header, decode_blocks, read_header, resampled, true_frames
+from datamodules.inspection import BLOCK, Header, decode_blocks, resampled
 from datamodules.rejection import BadAudioError
+from datamodules.source import sure, true_header
 from lincae.cli.file_jobs import replacing
 
 FORMATS = {".wav": "FLOAT", ".flac": "PCM_24"}
@@ -27,6 +29,7 @@ LARGEST_WAV = 2**32 - 2**16
 """Bytes of samples; longer files are RF64, which a wav's 32-bit sizes cannot be."""
 
 REFUSED = {
+    "format": "is in a format that cannot be read: convert it, as with ffmpeg -i IN OUT.flac",
     "unreadable": "is no audio file that can be read, or a damaged one",
     "truncated": "holds less audio than its header says",
     "wrong_length": "lasts longer than its header says",
@@ -54,14 +57,14 @@ def read_headers(paths: list[Path]) -> list[Header]:
 
     Raises:
         ValueError: if any is missing, cannot be read, or holds no samples: the first, and how many more.
+        OSError: if the operating system refuses to read one.
     """
     headers, bad = [], []
     for path in paths:
         if not path.is_file():
             raise ValueError(f"there is no file {path}")
         try:
-            header = read_header(str(path))
-            headers.append(header._replace(frames=true_frames(str(path), header)))
+            headers.append(sure(partial(true_header, str(path), None), str(path)))
             if not headers[-1].frames:
                 bad.append(f"{path} holds no samples")
         except BadAudioError as error:
@@ -82,18 +85,23 @@ def read_sound(path: Path, header: Header, sample_rate: int) -> Sound:
 
     Raises:
         ValueError: if the file turns out to be damaged.
+        OSError: if the operating system refuses to read it.
     """
-    decoded = 0
 
-    def counted() -> Iterator[np.ndarray]:
-        nonlocal decoded
-        for block in decode_blocks(str(path), header):
-            decoded += len(block)
-            yield block
+    def decode() -> tuple[Tensor, int]:
+        decoded = 0
+
+        def counted() -> Iterator[np.ndarray]:
+            nonlocal decoded
+            for block in decode_blocks(str(path), header):
+                decoded += len(block)
+                yield block
+
+        blocks = resampled(counted(), header.rate, sample_rate, header.channels)
+        return gathered(blocks, header.channels, length_at(header.frames, header.rate, sample_rate)), decoded
 
     try:
-        blocks = resampled(counted(), header.rate, sample_rate, header.channels)
-        audio = gathered(blocks, header.channels, length_at(header.frames, header.rate, sample_rate))
+        audio, decoded = sure(decode, str(path))
     except BadAudioError as error:
         raise ValueError(f"{path} {REFUSED[error.reason]}") from error
     if not decoded:

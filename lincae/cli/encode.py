@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 
-from datamodules.corpus import EXTENSIONS
+from datamodules.walking import EXTENSIONS, FOREIGN
 from lincae.cli.audio_files import read_headers, read_sound
 from lincae.cli.channels import check_channels, encode_channels
 from lincae.cli.file_jobs import LATENTS, Advance, check_targets, plan, run_each, stoppable
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def encode(options: argparse.Namespace) -> None:
     """Encodes one file after the other, when all of them are known to be readable."""
-    jobs = plan(options.input, options.output, EXTENSIONS, [LATENTS])
+    jobs = plan(options.input, options.output, EXTENSIONS, [LATENTS], unreadable=FOREIGN)
     check_targets([job.target for job in jobs], options.overwrite)
     headers = read_headers([job.source for job in jobs])
     model, source, sha256 = load_trained(options.model, options)

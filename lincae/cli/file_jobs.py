@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from datamodules.corpus import EXTENSIONS
+from datamodules.walking import EXTENSIONS, FOREIGN, suffix_of, walk
 from lincae.cli.command_line import INTERRUPTED, refusals, refuse
+from lincae.cli.wording import counted, first_names
 from lincae.inference import Progress
 
 LATENTS = ".safetensors"
 
-KNOWN = EXTENSIONS | {LATENTS}
+KNOWN = EXTENSIONS | FOREIGN | {LATENTS}
 """Suffixes of files; what ends otherwise is taken for a folder."""
 
 
@@ -47,7 +48,12 @@ def stoppable() -> Iterator[None]:
 
 
 def plan(
-    inputs: Sequence[Path], output: Path, kinds: Collection[str], written: Collection[str], suffix: str | None = None
+    inputs: Sequence[Path],
+    output: Path,
+    kinds: Collection[str],
+    written: Collection[str],
+    suffix: str | None = None,
+    unreadable: Collection[str] = (),
 ) -> list[Job]:
     """What is to be made of files and folders.
 
@@ -60,12 +66,14 @@ def plan(
         kinds: suffixes of files that are read, in lower case.
         written: suffixes of files that can be written.
         suffix: of the files in a folder; None for the first of `written`.
+        unreadable: suffixes of files that a folder should not hold; a line on standard error names them.
 
     Raises:
         ValueError: if an input does not exist or is an empty folder, two files would become one, or the output cannot
             be the place for them: which, and what to do.
+        OSError: if a folder cannot be read, or a link in it leads nowhere.
     """
-    sources = [(path, place) for given in inputs for path, place in found(given, kinds)]
+    sources = [(path, place) for given in inputs for path, place in found(given, kinds, unreadable)]
     ending = output.suffix.lower()
     if ending in KNOWN and not output.is_dir():
         check_suffix(output, written)
@@ -84,16 +92,23 @@ def plan(
     return jobs
 
 
-def found(given: Path, kinds: Collection[str]) -> list[tuple[Path, Path]]:
-    """A file, or the files in a folder and below it, and their places in it."""
+def found(given: Path, kinds: Collection[str], unreadable: Collection[str]) -> list[tuple[Path, Path]]:
+    """A file, or the files in a folder and below it, each once, and their places in it."""
     if not given.exists():
         raise ValueError(f"there is no file or folder {given}")
     if not given.is_dir():
         return [(given, Path(given.name))]
-    files = sorted(path for path in given.rglob("*") if path.suffix.lower() in kinds and path.is_file())
+    paths = walk(str(given), lambda path: suffix_of(path) in kinds or suffix_of(path) in unreadable)
+    if others := [path for path in paths if suffix_of(path) not in kinds]:
+        print(
+            f"{given}: {counted(len(others), 'file')} left out, in formats that cannot be read: {first_names(others)}. "
+            "Convert them, as with ffmpeg -i IN OUT.flac",
+            file=sys.stderr,
+        )
+    files = [Path(path) for path in paths if suffix_of(path) in kinds]
     if not files:
         raise ValueError(f"{given} holds no files that end in {' '.join(sorted(kinds))}")
-    return [(path, path.relative_to(given)) for path in files]
+    return [(given / path, path) for path in files]
 
 
 def check_suffix(output: Path, written: Collection[str]) -> None:

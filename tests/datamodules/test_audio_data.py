@@ -1,3 +1,7 @@
+import multiprocessing
+import os
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -323,6 +327,71 @@ def test_validation_alone_needs_no_training_audio(music):
     )
     assert len(model.validations) == 3
     assert data.state_dict() == {}
+
+
+def sides(data):
+    """The real files that are trained on, and those that are validated on."""
+    data.setup("fit")
+    trained = {os.path.realpath(data._crops(number).file.location) for number in range(2_000)}
+    sets = [files for dataset in data._validation_sets for files in dataset.crops.sets]
+    return trained, {os.path.realpath(file.location) for files in sets for file in files}
+
+
+@pytest.mark.parametrize("given", ["nothing", "clips", "tracks"])
+def test_what_is_validated_on_is_not_trained_on_under_any_name(tmp_path, write_noise, given):
+    for number in range(12):
+        write_noise(f"music/{number}.wav", 0.1, seed=number)
+        write_noise(f"music/song/{number}.wav", 0.1, seed=number)
+    (tmp_path / "links").mkdir()
+    for number in range(12):
+        os.symlink(tmp_path / f"music/{number}.wav", tmp_path / f"links/0{number}.wav")
+    train = {"music": Corpus(str(tmp_path / "music")), "links": Corpus(str(tmp_path / "links"))}
+    others = {"nothing": {}, "clips": {"validation": str(tmp_path / "music/song")}}
+    others["tracks"] = {"tracks": Corpus(str(tmp_path / "music"), patterns=["song/*"])}
+    with pytest.warns(UserWarning, match="left out of training"):
+        trained, validated = sides(AudioDataModule(train=train, **SETTINGS | {"holdout": 0.2} | others[given]))
+    assert not trained & validated
+    assert len(trained) > 5
+
+
+def test_a_folder_may_be_learned_by_heart_with_a_warning(music):
+    with pytest.warns(UserWarning, match=r"validated on too.*--data\.validation"):
+        trained, validated = sides(AudioDataModule(train=music, validation=music, **SETTINGS))
+    assert trained >= validated
+
+
+def one_of_two(rank, folders, store, answers):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    data = AudioDataModule(train=folders[rank], **SETTINGS)
+    try:
+        data.setup("fit")
+    except ValueError as error:
+        answers.put((rank, str(error)))
+    else:
+        answers.put((rank, data._identity(), [data._crops(number).file.path for number in range(50)], data.tally.files))
+
+
+@pytest.mark.parametrize("broken", [0, 4])
+def test_processes_that_list_a_folder_differently_train_on_what_the_first_finds_or_all_fail(music, tmp_path, broken):
+    """As if a disk had failed to show a file to one of them. More broken files than allowed end all processes."""
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(f"{music}/0.wav", other)
+    shutil.copy(f"{music}/1.wav", other)
+    for number in range(broken):
+        Path(music, f"{number}.flac").write_text("broken")
+    context = multiprocessing.get_context("fork")
+    answers = context.Queue()
+    arguments = ([music, str(other)], tmp_path / "store", answers)
+    processes = [context.Process(target=one_of_two, args=(rank, *arguments)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    told = sorted(answers.get(timeout=60) for _ in processes)
+    for process in processes:
+        process.join(60)
+    assert told[0][1:] == told[1][1:]
+    if broken:
+        assert "4 of 8 files are broken" in told[0][1]
 
 
 # Configuration

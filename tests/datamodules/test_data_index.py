@@ -238,7 +238,7 @@ def test_a_second_scan_opens_only_files_that_have_changed(tmp_path, write_noise,
     (tmp_path / "music/c.wav").write_text("broken")
     with pytest.warns(UserWarning, match="c.wav"):
         second = scan("music", corpus, Demands(RATE, SAMPLES))
-    assert [os.path.basename(location) for location in opened[3:]] == ["b.wav", "c.wav"]
+    assert [os.path.basename(location) for location in dict.fromkeys(opened[3:])] == ["b.wav", "c.wav"]
     assert [file.frames for file in second.files] == [16_000, 32_000]
     headers.cache_file(str(tmp_path / "music")).write_text("damaged")
     with pytest.warns(UserWarning, match="c.wav"):

@@ -1,3 +1,4 @@
+import pickle
 from collections import Counter
 from itertools import chain
 
@@ -103,10 +104,23 @@ def test_later_attempts_stay_in_the_corpus_so_that_silence_does_not_change_weigh
 
 def test_the_manifest_tells_files_and_weights_but_not_where_they_lie():
     def manifest(weight=1.0, frames=(500, 600), rate=RATE, root="/data"):
-        return RandomCrops({"a": corpus("a", *frames, rate=rate, root=root)}, {"a": weight}, 0, RATE, 1).manifest()
+        return RandomCrops({"a": corpus("a", *frames, rate=rate, root=root)}, {"a": weight}, 0, RATE, 1).manifest
 
     assert manifest() == manifest(root="/elsewhere")
     assert len({manifest(), manifest(weight=2.0), manifest(frames=(500,)), manifest(rate=8_000)}) == 4
+
+
+def test_a_copy_for_a_worker_is_the_same_rule_and_small():
+    odd = [
+        AudioFile("a", "/data", name, 500, RATE, 2, shard="00001.pcm", first=7) for name in ("日本.wav", "\udcff.wav")
+    ]
+    rule = RandomCrops({"a": corpus("a", 900, 700) + odd}, {"a": 1}, 0, RATE, SAMPLES)
+    copy = pickle.loads(pickle.dumps(rule))
+    assert [copy(index) for index in range(50)] == [rule(index) for index in range(50)]
+    assert {copy(index).file for index in range(50)} == {*corpus("a", 900, 700), *odd}
+    paths = [f"artist {number // 10}/track {number}.wav" for number in range(10_000)]
+    many = RandomCrops({"a": [AudioFile("a", "/data", path, 500, RATE, 2) for path in paths]}, {"a": 1}, 0, RATE, 1)
+    assert len(pickle.dumps(many)) < sum(map(len, paths)) + 50 * len(paths)
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 4])

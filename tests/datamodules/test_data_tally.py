@@ -8,6 +8,7 @@ import soundfile
 import torch
 from torch import multiprocessing
 
+from callbacks.rejected_audio import RejectedAudio
 from datamodules.corpus import Corpus
 from datamodules.dataset import CropDataset
 from datamodules.index import Demands, scan
@@ -83,6 +84,35 @@ def test_counts_go_on_after_a_resume(tmp_path):
     assert second.crops == {"silent": 3, "truncated": 2}
     with pytest.raises(ValueError, match=r"2 of 4 files are broken.*1.wav, 2.wav.*lincae data check"):
         second.count([("music", "2.wav", "truncated")], ALONE)
+
+
+class Uncounted(dict):
+    """Left-out files that nobody may go through."""
+
+    def __iter__(self):
+        raise AssertionError("a step went through all files that were left out")
+
+    keys = values = items = __iter__
+
+
+def test_no_step_goes_through_the_files_that_were_left_out(tmp_path):
+    for number in range(4):
+        soundfile.write(tmp_path / f"{number}.wav", np.zeros(RATE), RATE)
+    soundfile.write(tmp_path / "short.wav", np.zeros(10), RATE)
+    index = scan("music", Corpus(str(tmp_path)), Demands(RATE, SAMPLES))
+    index.unused = Uncounted(index.unused)
+    tally, logged = Tally({"music": index}), {}
+    trainer = SimpleNamespace(world_size=1, datamodule=SimpleNamespace(tally=tally))
+    module = SimpleNamespace(log=logged.__setitem__)
+    for _ in range(3):
+        tally.count([("music", "0.wav", "silent")], trainer)
+        RejectedAudio().on_train_batch_start(trainer, module, None, 0)
+    assert logged == {"data/files_too_short": 1, "data/crops_silent": 3}
+
+
+@pytest.mark.parametrize("datamodule", [None, SimpleNamespace()])
+def test_data_of_others_has_nothing_to_log(datamodule):
+    RejectedAudio().on_train_batch_start(SimpleNamespace(datamodule=datamodule), None, None, 0)
 
 
 def one_of_two(rank, folder, store, answers):

@@ -1,4 +1,5 @@
 import pytest
+from entries import unstamped
 
 from datamodules.corpora import DNSChallenge
 from datamodules.corpus import Entry
@@ -48,7 +49,7 @@ NOT_SPEECH = [
 )
 def test_speech_is_of_its_reader_in_all_known_layouts(lay_out, above):
     root = lay_out([above + path for path in READERS] + NOT_SPEECH)
-    assert DNSChallenge(str(root)).entries() == [
+    assert unstamped(DNSChallenge(str(root)).entries()) == [
         Entry(above + path, READERS[path], "" if READERS[path] else "train") for path in sorted(READERS)
     ]
 
@@ -65,7 +66,7 @@ def test_a_second_copy_of_the_same_file_is_not_used(lay_out):
             "clean_fullband/read_speech/read_speech/book_1_chp_2_reader_3_5.wav",
         ]
     )
-    assert DNSChallenge(str(root)).entries() == [
+    assert unstamped(DNSChallenge(str(root)).entries()) == [
         Entry(f"{vctk}/p225/p225_001_mic1.wav", "vctk_wav48_silence_trimmed/p225"),
         Entry("clean_fullband/read_speech/book_1_chp_2_reader_3_4.wav", "read_speech/3"),
         Entry("clean_fullband/read_speech/read_speech/book_1_chp_2_reader_3_5.wav", "read_speech/3"),

@@ -1,4 +1,5 @@
 import pytest
+from entries import unstamped
 
 from datamodules.corpora import M4Singer
 from datamodules.corpus import Entry
@@ -17,7 +18,7 @@ def test_phrases_are_of_their_singer_whatever_the_song(lay_out):
             "samples/0000.wav",
         ]
     )
-    assert M4Singer(str(root)).entries() == [
+    assert unstamped(M4Singer(str(root)).entries()) == [
         Entry("Alto-1#newboy/0000.wav", "Alto-1"),
         Entry("Alto-1#贝加尔湖畔/0001.wav", "Alto-1"),
         Entry("Alto-10#newboy/0000.wav", "Alto-10"),

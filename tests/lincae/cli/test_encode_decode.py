@@ -125,6 +125,28 @@ def test_folders_keep_their_places_and_other_files_are_left_alone(sound, identit
     assert soundfile.info(tmp_path / "out" / "a.flac").subtype == "PCM_24"
 
 
+def test_folders_are_walked_as_in_training(sound, identity, tmp_path, capsys):
+    """Links are followed, each file is taken once, what is hidden is passed over and what cannot be read is named."""
+    for name in ("in/a.wav", "elsewhere/b.wav"):
+        sound(name, 2000)
+    (tmp_path / "in" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "up").symlink_to(tmp_path / "in")
+    (tmp_path / "in" / "._a.wav").write_text("written by macOS")
+    (tmp_path / "in" / "song.m4a").write_text("not read by libsndfile")
+    run("encode", tmp_path / "in", "-o", tmp_path / "z", "--model", identity)
+    assert files(tmp_path / "z") == ["a.safetensors", "linked/b.safetensors"]
+    warning = capsys.readouterr().err
+    assert "song.m4a" in warning
+    assert "ffmpeg" in warning
+
+
+def test_a_format_that_cannot_be_read_is_refused_with_its_cure(identity, tmp_path, refused):
+    (tmp_path / "song.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(100))
+    line = refused("encode", tmp_path / "song.m4a", "-o", tmp_path / "z", "--model", identity)
+    assert "song.m4a" in line
+    assert "ffmpeg" in line
+
+
 def test_the_bar_is_full_at_the_end(sound, identity, tmp_path, monkeypatch):
     moves, totals = [], []
 
