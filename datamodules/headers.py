@@ -13,7 +13,7 @@ from typing import NamedTuple
 import soundfile
 from tqdm import tqdm
 
-from datamodules import inspection, mp3
+from datamodules import flac, inspection, mp3
 from datamodules.corpus import Entry
 from datamodules.inspection import read_header, true_frames
 from datamodules.rejection import BadAudioError, naming
@@ -90,7 +90,7 @@ def header_or_reason(location: str) -> list | str:
 def version() -> str:
     """What headers depend on beside the files: libsndfile, and the code that reads them."""
     code = blake2b(digest_size=8)
-    for module in (inspection, mp3):
+    for module in (inspection, mp3, flac):
         code.update(Path(module.__file__).read_bytes())
     return f"{soundfile.__libsndfile_version__} {code.hexdigest()}"
 
