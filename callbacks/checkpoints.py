@@ -121,6 +121,8 @@ class Checkpoints(Checkpoint):
         checkpoint["wandb_id"] = ids[0] if ids else None
 
     def _save(self, trainer: Trainer) -> None:
+        if trainer.fast_dev_run:  # it would block the run that it tries out
+            return
         step = trainer.global_step
         path = path_of(self.folder, step)
         trainer.save_checkpoint(path, weights_only=False)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lincae.checkpoint_files import read_tensors
 from lincae.checkpoint_io import AtomicCheckpointIO
 from lincae.mixing import Batch, Mixture, Origin
 from lincae.settings import build
@@ -63,9 +64,9 @@ class BrokenStep:
         """Read a file, without executing code that is in it, onto the CPU.
 
         Raises:
-            ValueError: if it is no such file.
+            ValueError, CheckpointError: if it is no such file.
         """
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = read_tensors(path, map_location="cpu")
         if not isinstance(content, dict) or content.keys() != {field.name for field in fields(cls)}:
             raise ValueError(f"{path} holds no broken step: give a file that a training left in its folder broken/")
         return cls(**content)

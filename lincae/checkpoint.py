@@ -30,7 +30,7 @@ def load_autoencoder(path: str | Path) -> Any:
     if not is_zipfile(path):  # torch's own errors are then of any kind, and do not name the file
         raise ValueError(f"{path} is no checkpoint, or only a part of one")
     checkpoint = read_checkpoint(path)
-    if not checkpoint.get("config"):
+    if not isinstance(checkpoint, dict) or not checkpoint.get("config"):
         raise ValueError(f"{path} holds no configuration: it was not written by `lincae fit`")
     try:
         autoencoder = build(checkpoint["config"]["model"]["init_args"]["autoencoder"])

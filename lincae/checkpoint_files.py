@@ -90,11 +90,33 @@ def damage(path: Path) -> str | None:
     return None
 
 
+def read_tensors(path: str | Path, **options: Any) -> Any:
+    """What `torch.save` wrote. No code that may be in it is run.
+
+    Args:
+        path: of the file.
+        options: of `torch.load`, such as `map_location`.
+
+    Raises:
+        CheckpointError: if it holds other than tensors and plain values, or is damaged or no such file.
+    """
+    try:
+        return torch.load(path, weights_only=True, **options)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} is not a file that a training wrote: it holds more than tensors and plain values, and could run "
+            "code when it is read. Give another"
+        ) from error
+    except (EOFError, ValueError, RuntimeError) as error:
+        reason = str(error).split(". ")[0]
+        raise CheckpointError(f"{path} is damaged, or not a file that a training wrote: {reason}") from error
+
+
 def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
     """A checkpoint as it was saved. No code that may be in it is run.
 
     Raises:
-        CheckpointError: if the file is damaged.
+        CheckpointError: if the file is damaged, or asks for code.
     """
     reason = damage(Path(path)) if os.path.exists(path) else None
     if reason is not None:
@@ -102,7 +124,7 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
             f"{path} is damaged: {reason}. Take another checkpoint of the run, or --ckpt_path=last, which finds the "
             "newest that is whole"
         )
-    return torch.load(path, map_location=map_location, weights_only=True)
+    return read_tensors(path, map_location=map_location)
 
 
 def link_last(path: Path) -> None:

@@ -212,7 +212,7 @@ class Autoencoder(
             (T,) is one row.
 
         Raises:
-            ValueError: if the audio has other axes, no samples, or whole numbers.
+            ValueError: if the audio has other axes, no samples, more clips than samples, or whole numbers.
         """
         return self._encoded(audio, lambda clips: self.autoencoder.encode(clips) * self.scale_factor, progress)
 
@@ -375,13 +375,21 @@ def clips(audio: Tensor, channels: int = 1) -> Tensor:
     """Audio (N, T) or (T,) as (N, T), float32; of several channels, (N, C, T) or (C, T) as (N, C, T).
 
     Raises:
-        ValueError: if it has other axes, no samples, or whole numbers.
+        ValueError: if it has other axes, no samples, more clips than samples, or whole numbers.
     """
     inner = "T" if channels == 1 else f"{channels}, T"
     axes = 1 if channels == 1 else 2
     if audio.dim() not in (axes, axes + 1) or not audio.numel() or (axes == 2 and audio.shape[-2] != channels):
         single = "T," if channels == 1 else inner
-        raise ValueError(f"audio must be (N, {inner}) or ({single}) with N and T above 0, got {tuple(audio.shape)}")
+        raise ValueError(
+            f"audio must be (N, {inner}) or ({single}) with N and T above 0, got {tuple(audio.shape)}; of an array "
+            "(T, C), as soundfile reads it, give the transpose"
+        )
+    if audio.dim() > axes and len(audio) > audio.shape[-1]:
+        raise ValueError(
+            f"audio {tuple(audio.shape)} is longer in clips than in samples: of an array (T, C), as soundfile reads "
+            "it, give the transpose, audio.T"
+        )
     if not audio.is_floating_point():
         raise ValueError(f"audio must be floating point, got {audio.dtype}: divide it by its full scale")
     return (audio if audio.dim() > axes else audio[None]).float()

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 
-from lincae.checkpoint_files import FOLDER, damage, newest_first, newest_whole
+from lincae.checkpoint_files import FOLDER, CheckpointError, damage, newest_first, newest_whole, read_tensors
 from lincae.cli.command_line import refuse
 from lincae.provenance import provenance
 
@@ -53,8 +52,14 @@ def refuse_mixed_runs(config: Any) -> None:
 
 
 def read_head(path: str) -> dict[str, Any]:
-    """What a checkpoint says of its run, without its weights."""
-    stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    """What a checkpoint says of its run, without its weights.
+
+    Raises:
+        CheckpointError: if it is none.
+    """
+    stored = read_tensors(path, map_location="cpu", mmap=True)
+    if not isinstance(stored, dict) or "state_dict" not in stored:
+        raise CheckpointError(f"{path} holds no training: give a checkpoint that `lincae fit` wrote")
     return {key: stored.get(key) for key in HEAD}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import NamedTuple
 
 from lincae.cli.command_line import number
@@ -77,5 +76,5 @@ def load_model(source: str, device: str | None = None) -> Autoencoder:
     """
     try:
         return Autoencoder.from_pretrained(source, device=device, seamless=True, padded_edges=True)
-    except (TypeError, UnpicklingError) as error:
+    except TypeError as error:
         raise ValueError(f"{source} holds no model that can be used: {error}") from error

@@ -16,10 +16,12 @@ from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
+from datamodules import AudioDataModule
 from lincae.checkpoint_files import CheckpointError
 from lincae.checkpoint_io import AtomicCheckpointIO
-from lincae.cli.command_line import refuse
+from lincae.cli.command_line import refusals, refuse
 from lincae.cli.configs import ConfigFile, one_config
+from lincae.cli.main import TRAINER
 from lincae.cli.resuming import declare_changes, find_checkpoint, read_head, refuse_mixed_runs, run_folder
 from lincae.machine import has_bf16
 from lincae.module import ImplicitLinearity
@@ -59,7 +61,7 @@ class SaveConfig(SaveConfigCallback):
     """Writes the resolved configuration into the run's folder, and hands it to the module for its checkpoints."""
 
     def save_config(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
-        if stage == "fit":
+        if stage == "fit" and not trainer.fast_dev_run:
             folder = Path(trainer.default_root_dir)
             folder.mkdir(parents=True, exist_ok=True)
             target = folder / self.config_filename
@@ -70,6 +72,11 @@ class SaveConfig(SaveConfigCallback):
 
 class TrainingCLI(LightningCLI):
     """Callbacks are a mapping from names, so that the command line can change, add and switch them off one by one."""
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Those of Lightning's that there are steps for."""
+        return {name: known for name, known in LightningCLI.subcommands().items() if name in TRAINER}
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         parser = self.parser_class(allow_abbrev=False, **kwargs)  # a misspelt key must not pass as an abbreviation
@@ -95,18 +102,24 @@ class TrainingCLI(LightningCLI):
         if config.get("ckpt_path") is not None:
             find_checkpoint(config)
 
+    @refusals()
     def before_instantiate_classes(self) -> None:
-        self.head: dict[str, Any] = {}
-        if self.config.subcommand == "fit":
-            config = self.config.fit
+        config, trains = self.config[self.config.subcommand], self.config.subcommand == "fit"
+        tries = bool(config.trainer.fast_dev_run)  # it logs and writes nothing
+        if trains and not tries:
             separate_sweep_runs(config)
             refuse_mixed_runs(config)
-            if config.ckpt_path is not None:
-                self.head = read_head(config.ckpt_path)
-            complete_autoencoder(config, self.head)
-            log_into_run_folder(config)
-            prepare_wandb(config, self.head.get("wandb_id"))
-            prepare_precision(config)
+            run_folder(config).mkdir(parents=True, exist_ok=True)
+        elif not trains and config.ckpt_path is None:
+            refuse("there are no weights to validate: give --ckpt_path=last, or --ckpt_path=FILE")
+        self.head: dict[str, Any] = {} if config.ckpt_path is None else read_head(config.ckpt_path)
+        complete_autoencoder(config, self.head)
+        if tries:
+            config.trainer.logger = False
+        log_into_run_folder(config)
+        prepare_wandb(config, self.head.get("wandb_id") if trains else None)
+        check_precision(config)
+        prepare_precision(config)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         callbacks = [c for c in (self._get(self.config_init, "callbacks") or {}).values() if c is not None]
@@ -121,7 +134,9 @@ class TrainingCLI(LightningCLI):
         dumped = self._parser(self.config.subcommand).dump(config, skip_none=False)
         self.model.config = parse_yaml(dumped)
         check_sample_rates(self.model, self.datamodule)
-        if self.head:
+        if isinstance(self.datamodule, AudioDataModule):  # of others, an error may be a mistake in their code
+            self.datamodule.setup = refusals()(self.datamodule.setup)
+        if self.head and self.config.subcommand == "fit":
             declare_changes(config.ckpt_path, self.head, self.model.config)
 
 
@@ -176,6 +191,13 @@ def log_into_run_folder(config: Any) -> None:
         settings = getattr(logger, "init_args", None)
         if settings and settings.get("save_dir") == ".":
             settings.save_dir = str(run_folder(config))
+
+
+def check_precision(config: Any) -> None:
+    """Refuse to hold weights in another precision than float32, which steps and metrics are written for."""
+    precision = str(config.trainer.precision or "32-true")
+    if precision not in ("32", "32-true", "16", "16-mixed", "bf16", "bf16-mixed"):
+        refuse(f"--trainer.precision={precision} is none that trains here: use 32-true, bf16-mixed or 16-mixed")
 
 
 def prepare_precision(config: Any) -> None:

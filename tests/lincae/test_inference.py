@@ -461,6 +461,7 @@ def test_arguments_that_make_no_sense_are_named_at_once_and_later(case):
 
 BAD_AUDIO = {
     "axes": (torch.zeros(1, 1, 500), r"audio must be \(N, T\) or \(T,\)"),
+    "as soundfile reads it": (torch.zeros(500, 2), r"\(500, 2\) .*transpose"),
     "empty": (torch.zeros(1, 0), r"got \(1, 0\)"),
     "no rows": (torch.zeros(0, 500), r"got \(0, 500\)"),
     "integers": (torch.zeros(1, 500, dtype=torch.int16), r"floating point, got torch\.int16: divide"),

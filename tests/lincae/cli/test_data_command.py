@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import re
 import runpy
 import signal
 import sys
@@ -242,7 +243,7 @@ def test_prepare_says_what_it_did(lincae_data, music, tmp_path):
 
     before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
     again = lincae_data(*command)
-    assert done.status == 0
+    assert again.status == 0
     assert rows(again.out) == rows(done.out)
     assert again.out.splitlines()[-1].startswith("  finished before, nothing was changed.")
     assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()} == before
@@ -431,10 +432,24 @@ def test_wrong_options_are_errors(lincae_data, music, tmp_path, arguments, messa
     assert message in done.err
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["check", "--help"], ["prepare", "--help"], []])
-def test_help(lincae_data, arguments):
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [(["--help"], set()), (["check", "--help"], {"--quarantine"}), (["prepare", "--help"], {"--part", "--output"})],
+)
+def test_help_says_how_a_command_ends_and_lists_its_options(lincae_data, arguments, options):
     done = lincae_data(*arguments)
-    assert done.status == (0 if arguments else 2)
-    assert "usage: lincae data" in done.out + done.err
-    if arguments:
-        assert "exit status" in done.out or "check" in done.out
+    assert (done.status, done.err) == (0, "")
+    assert f"usage: lincae data {' '.join(arguments[:-1])}".strip() in done.out
+    if options:
+        found = set(re.findall(r"--[a-z-]+", done.out))
+        assert options | {"--recipe", "--max-bad"} <= found
+        assert ("--quarantine" in found) == ("check" in arguments)
+        assert re.search(r"exit status\s+is\s+1", done.out)
+    else:
+        assert {"check", "prepare"} <= set(done.out.split())
+
+
+def test_a_command_of_data_has_to_be_named(lincae_data):
+    done = lincae_data()
+    assert (done.status, done.out) == (2, "")
+    assert "check|prepare" in done.err

@@ -170,10 +170,12 @@ def test_silence_is_a_point_and_no_division_by_zero(written):
     assert set(points(found, "affine").values()) == {(1, 0)}
 
 
-def test_latents_that_are_not_finite_have_no_plane_and_no_map(written):
-    found = written({"identity": LINEAR["identity"], "diverged": Diverged(64)})
-    assert found["planes"]["diverged"] is None
+def test_latents_that_are_not_finite_have_no_plane_and_no_map(written, sources):
+    models = {"identity": LINEAR["identity"], "diverged": Diverged(64)}
+    found = written(models, sources | {"rest": torch.zeros(SAMPLES)}, methods=["tsne"])
+    assert (found["planes"]["diverged"], found["maps"]["tsne"]["diverged"]) == (None, None)
     assert found["planes"]["identity"] is not None
+    assert found["maps"]["tsne"]["identity"] is not None
 
 
 def test_a_single_source_has_multiples_only(written, sources):
