@@ -29,7 +29,8 @@ class SubtractionRows(Augmentation):
 
     def rewrite(self, mixture: Mixture, draws: Draws, module: LightningModule) -> Mixture:
         groups, clips = len(draws.groups), len(mixture.sources)
-        mixes = mixture.matrix[(mixture.matrix != 0).sum(dim=1) > 1]  # equally many in each group
+        blocks = mixture.matrix.view(groups, -1, clips)
+        mixes = blocks[:, clips // groups :].flatten(0, 1)  # under the clips of each group, whatever their weights are
         if not len(mixes):
             raise RuntimeError(
                 "SubtractionRows found no row that mixes clips: give data.mixes, or list it after KSources"

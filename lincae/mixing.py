@@ -23,7 +23,7 @@ class Mixture:
 
     Attributes:
         sources: X, (S, T), waveforms with full scale 1; (S, C, T) if they have several channels.
-        matrix: A, (N, S), float32.
+        matrix: A, (N, S), float32. Equally many rows for each mix group: first its clips as they are, then its mixes.
         implicit: whether latents are mixed (A Enc(X)). False once `materialized`: then the mixes are the sources.
     """
 

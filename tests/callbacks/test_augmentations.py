@@ -195,6 +195,36 @@ def test_subtraction_leaves_the_rest_of_a_mix_that_was_encoded():
     torch.testing.assert_close(whole.targets.view(2, 3, 4, SAMPLES)[:, 2].flatten(0, 1), mixes)
 
 
+@pytest.mark.parametrize("largest", [0.25, 1 - 2**-24])
+def test_a_mix_whose_weight_rounds_to_one_is_a_mix(largest, monkeypatch):
+    """0.5 + 0.5 (1 - 2^-24) is 1 in float32: the neighbour's weight is 0, and the row that of a plain clip."""
+    uniform = Draws.uniform
+
+    def drawn(self, purpose, rows, *shape):
+        numbers = uniform(self, purpose, rows, *shape)
+        if purpose == "mix":
+            numbers[5] = largest
+        return numbers
+
+    monkeypatch.setattr(Draws, "uniform", drawn)
+    before = mixture()
+    weight = before.matrix.view(2, 2, 4, 8)[1, 1, 1].max()  # of clip 5 in its mix
+    assert (weight == 1) == (largest > 0.25)
+    after = SubtractionRows().rewrite(before, draws(), Module())
+    assert after.matrix.shape == (24, 16)
+    remainder = after.targets.view(2, 3, 4, SAMPLES)[1, 2, 1]
+    torch.testing.assert_close(remainder, (1 - weight) * before.sources[4], atol=1e-6, rtol=1e-5)
+
+
+def test_subtraction_does_not_look_at_values(monkeypatch):
+    """Whoever asks a tensor on a GPU how many of its values are not 0 waits for all that was queued before."""
+    with torch.device("meta"):
+        before = Mixture(torch.empty(8, SAMPLES), torch.empty(16, 8))
+    monkeypatch.setattr(Draws, "uniform", lambda self, purpose, rows: torch.empty(rows, device="meta"))
+    after = SubtractionRows().rewrite(before, draws(), Module())
+    assert (after.sources.shape, after.matrix.shape) == ((16, SAMPLES), (24, 16))
+
+
 def test_subtraction_without_mixes_is_refused():
     plain = Mixture(mixture().sources, torch.eye(8))
     with pytest.raises(RuntimeError, match="no row that mixes clips"):
