@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 from zipfile import is_zipfile
@@ -11,6 +12,11 @@ from lincae.settings import build
 
 
 def load_autoencoder(path: str | Path) -> Any:
+    """The autoencoder of a training checkpoint alone, see `load_scaled`."""
+    return load_scaled(path)[0]
+
+
+def load_scaled(path: str | Path) -> tuple[Any, float | None]:
     """The autoencoder of a training checkpoint, with averaged weights, in evaluation mode on the CPU.
 
     It is rebuilt from the configuration that the checkpoint holds, of the classes that `lincae.settings.build` lets it
@@ -20,7 +26,9 @@ def load_autoencoder(path: str | Path) -> Any:
         path: of a `.ckpt` file.
 
     Returns:
-        A module with the methods of `lincae.autoencoders.protocol.LatentAutoencoder`.
+        A module with the methods of `lincae.autoencoders.protocol.LatentAutoencoder`, and the scale factor that gives
+        its latents of training clips a standard deviation of 1; None if that was not measured, or the latents have
+        collapsed.
 
     Raises:
         ValueError: if the file is no checkpoint, or a part of one, or it holds no configuration, which those made
@@ -39,4 +47,5 @@ def load_autoencoder(path: str | Path) -> Any:
     prefix = "autoencoder."
     weights = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
     autoencoder.load_state_dict(weights)
-    return autoencoder.eval()
+    std = checkpoint.get("latent_std", math.nan)  # which checkpoints of before do not have
+    return autoencoder.eval(), 1 / std if 0 < std < math.inf else None

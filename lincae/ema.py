@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from lincae.schedules import ema_decay
@@ -43,6 +44,10 @@ class AveragedWeights(WeightAveraging):
     ends. The planned last step updates as well, so that a run shorter than `every` steps is not evaluated at its
     initial weights.
 
+    At each update the averaged encoder also encodes the batch's clips, as they came, in float32: the standard deviation
+    of its latents over the last quarter of the updates, 1,000 at most, is kept with every checkpoint. Nothing is drawn
+    for it, and of several processes all measure all clips.
+
     Args:
         settings: decay and interval.
         total_steps: planned length of the training.
@@ -52,6 +57,7 @@ class AveragedWeights(WeightAveraging):
         super().__init__(use_buffers=False)
         self.settings, self.total_steps = settings, total_steps
         self.updates = 0
+        self._moments = torch.zeros(3)  # means of 1, z and z^2, where the newest counts most
         self._swapped = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -67,6 +73,7 @@ class AveragedWeights(WeightAveraging):
                     "are kept whole: use --trainer.strategy=ddp, and for memory --trainer.accumulate_grad_batches"
                 )
             self._average_model = AveragedModel(nn.ModuleDict(dict(pl_module.named_children())), pl_module.device)
+            self._average_model.eval()
 
     def restart(self, pl_module: LightningModule) -> None:
         """Begin the average at the module's weights as they are now."""
@@ -95,6 +102,21 @@ class AveragedWeights(WeightAveraging):
         torch._foreach_lerp_(list(averaged), list(pl_module.parameters()), weight)
         for kept, trained in zip(self._average_model.module.buffers(), pl_module.buffers(), strict=True):
             kept.copy_(trained)
+        self._measure(trainer, batch.clips)
+
+    @property
+    def latent_std(self) -> float:
+        """Standard deviation of the averaged encoder's latents of training clips; NaN before the first update."""
+        weight, mean, square = self._moments.double().tolist()
+        return math.sqrt(max(0.0, square / weight - (mean / weight) ** 2)) if weight else math.nan
+
+    def _measure(self, trainer: Trainer, clips: Tensor) -> None:
+        """Counts the latents of clips (S, T) of all processes in the moments, without waiting for the device."""
+        assert self._average_model is not None  # made in setup
+        latents = self._average_model.module["autoencoder"].encode(clips).float()
+        found = torch.stack([latents.new_ones(()), latents.mean(), latents.square().mean()])
+        found = trainer.strategy.all_gather(found).view(-1, 3).mean(dim=0)
+        self._moments = self._moments.to(found.device).lerp(found, max(4 / (self.updates + 3), 1e-3))
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_validation_epoch_start(trainer, pl_module)
@@ -114,8 +136,9 @@ class AveragedWeights(WeightAveraging):
         """Unlike the base class, leave the trained weights in the module."""
 
     def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "updates": self.updates}
+        return {**super().state_dict(), "updates": self.updates, "moments": self._moments}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
         self.updates = state_dict["updates"]
+        self._moments = state_dict.get("moments", self._moments)  # checkpoints of before have none

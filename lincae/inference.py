@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -122,7 +123,8 @@ class Autoencoder(
 
         Args:
             source: see `lincae.pretrained.load_pretrained`.
-            scale_factor: None for the published or stored one, which is 1 where there is none.
+            scale_factor: None for the published, measured or stored one. Where it is missing a warning says so, and
+                latents are as the encoder makes them.
             device: None for a GPU where there is one.
             dtype: None for float32.
             max_chunk_size, overlap_percentage, max_batch_size, seamless, padded_edges: as in the constructor.
@@ -131,9 +133,18 @@ class Autoencoder(
             ValueError, OSError: if the source cannot be read, or an argument is not as described: which, and the cure.
         """
         autoencoder, stored = load_pretrained(source)
+        if scale_factor is None and stored is None:
+            warnings.warn(
+                f"NO SCALE FACTOR in {source}: its latents are as the encoder makes them, times 1, not of unit "
+                "variance. Measure it on audio like that of the training, 1 / model.encode(audio).std(), and give it: "
+                "from_pretrained(..., scale_factor=S), or lincae export SOURCE DIR --scale-factor S",
+                stacklevel=2,
+            )
+        if scale_factor is None:
+            scale_factor = 1.0 if stored is None else stored
         model = cls(
             autoencoder,
-            stored if scale_factor is None else scale_factor,
+            scale_factor,
             max_chunk_size,
             overlap_percentage,
             max_batch_size,

@@ -89,6 +89,7 @@ class Batch:
         mixture: the clips and their mixing matrix.
         draws: the batch's random streams, one block of rows per mix group.
         origins: of the clips, in the order in which the data module gave them; empty if it does not know.
+        clips: as they came, before any augmentation, (S, T) or (S, C, T); the mixture's sources if not given.
         latents: Enc(X), (S, D, L), once the step is taken.
         losses: of each row, (N,), likewise.
     """
@@ -96,8 +97,13 @@ class Batch:
     mixture: Mixture
     draws: Draws
     origins: Sequence[Origin] = ()
+    clips: Tensor | None = None
     latents: Tensor | None = None
     losses: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.clips is None:
+            self.clips = self.mixture.sources
 
 
 def mix(matrix: Tensor, signals: Tensor) -> Tensor:

@@ -193,6 +193,7 @@ class ImplicitLinearity(LightningModule):
         checkpoint["total_steps"] = self.planned_steps
         checkpoint["config"] = self.config
         checkpoint["provenance"] = provenance()
+        checkpoint["latent_std"] = self._averaged.latent_std
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self._trainer is None or self.trainer.state.fn != "fit":

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from lincae.autoencoders.oobleck import CLASS_NAME, OobleckAutoencoder
-from lincae.checkpoint import load_autoencoder
+from lincae.checkpoint import load_scaled
 from lincae.checkpoint_files import FOLDER, LAST, last_of
 from lincae.provenance import version_of
 from lincae.published import RELEASES, find_weights, read_published
@@ -39,11 +39,12 @@ class Pretrained(NamedTuple):
 
     Attributes:
         autoencoder: a `lincae.autoencoders.protocol.LatentAutoencoder`, in evaluation mode on the CPU.
-        scale_factor: what its latents are multiplied by for a standard deviation of about 1; 1 where none is known.
+        scale_factor: what its latents are multiplied by for a standard deviation of about 1; 1 for what was neither
+            trained nor saved here, None where there should be one and is not.
     """
 
     autoencoder: Any
-    scale_factor: float = 1.0
+    scale_factor: float | None = 1.0
 
 
 def load_pretrained(source: str | Path) -> Pretrained:
@@ -125,14 +126,14 @@ def from_path(path: Path) -> Pretrained:
     if (path / CONFIG).is_file():
         return read_saved(path)
     if path.suffix == ".ckpt" and not path.is_dir():
-        return Pretrained(load_autoencoder(path))
+        return Pretrained(*load_scaled(path))
     if last := last_of(path):
-        return Pretrained(load_autoencoder(last))
+        return Pretrained(*load_scaled(last))
     weights = find_weights(path)
     if weights is None or weights.suffix not in {Path(name).suffix for name in PUBLISHED_WEIGHTS}:
         raise ValueError(f"{path} holds no model: give {SOURCES}")
     published = read_published(weights)
-    return Pretrained(published.autoencoder, published.scale_factor or 1.0)
+    return Pretrained(published.autoencoder, published.scale_factor)
 
 
 def downloaded(name: str, repository: str, patterns: list[str]) -> Path:

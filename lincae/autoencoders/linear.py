@@ -70,7 +70,7 @@ class LinearAutoencoder(nn.Module):
         return rearrange(whole, "(n a) c f (l s) -> n (a c f s) l", a=self.audio_channels, s=self.time_stride)
 
     @torch.no_grad()
-    def fit(self, clips: Iterable[Tensor]) -> float:
+    def fit(self, clips: Iterable[Tensor]) -> tuple[float, float]:
         """Takes the components from clips, in closed form: the leading eigenvectors of their second moments.
 
         The mean is not taken out, or the map would be affine.
@@ -79,22 +79,27 @@ class LinearAutoencoder(nn.Module):
             clips: batches (N, T), which are gone through once.
 
         Returns:
-            The share of the patches' energy that is kept, in [0, 1].
+            The share of the patches' energy that is kept, in [0, 1], and the standard deviation of the latents.
 
         Raises:
             ValueError: if the clips are silent or too short.
         """
         size = self.components.shape[1]
         moments = torch.zeros(size, size, dtype=torch.float64, device=self.components.device)
+        sums, count = moments.new_zeros(size), 0
         for audio in clips:
             rows = rearrange(self.patches(audio.to(moments.device)), "n d l -> (n l) d")
             moments += rows.mT @ rows
+            sums += rows.sum(dim=0)
+            count += len(rows)
         total = moments.trace()
         if not total > 0:
             raise ValueError("there is nothing to fit: the clips are silent, or shorter than a patch")
         values, vectors = torch.linalg.eigh(moments)
         self.components.copy_(vectors[:, -self.latents :].flip(1).mT)
-        return float(values[-self.latents :].sum() / total)
+        kept = values[-self.latents :].sum()
+        variance = kept / (count * self.latents) - ((self.components @ sums).mean() / count).square()
+        return float(kept / total), float(variance.sqrt())
 
     def encode(self, audio: Tensor) -> Tensor:
         """Audio (N, T) -> latents (N, D, L), float32."""

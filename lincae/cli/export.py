@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lincae.autoencoders.consistency import ConsistencyAutoencoder
-from lincae.cli.command_line import refusals
+from lincae.cli.command_line import number, refusals
 from lincae.cli.trained import load_model
 from lincae.inference import Autoencoder
 from lincae.published import write_published
@@ -29,9 +29,15 @@ def main(arguments: Sequence[str]) -> None:
         help="lincae: for `lincae.Autoencoder`, with the scale factor; linear-cae: for the authors' package "
         "(default: %(default)s)",
     )
+    parser.add_argument(
+        "--scale-factor",
+        type=number(float, 1e-9),
+        metavar="S",
+        help="that latents are multiplied by (default: the one measured in training, or published)",
+    )
     options = parser.parse_args(arguments)
     with refusals():
-        model = load_model(options.source, "cpu")
+        model = load_model(options.source, "cpu", options.scale_factor)
         print(FORMATS[options.format](model, options.folder))
 
 
@@ -59,7 +65,7 @@ def write_theirs(model: Autoencoder, folder: Path) -> str:
             f"{type(model.autoencoder).__name__} is not the authors' model, and their package cannot load it: use "
             "--format lincae"
         )
-    write_published(model.autoencoder, folder)
+    write_published(model.autoencoder, folder, model.scale_factor)
     return (
         f"{folder}: for linear_cae.Autoencoder(..., scale_factor={model.scale_factor:g}), see docs/published-weights.md"
     )

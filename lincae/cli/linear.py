@@ -50,8 +50,8 @@ def linear(options: argparse.Namespace) -> None:
         ValueError: if no patch has a whole number of latents, or there is no audio.
     """
     model = like(load_model(options.like, "cpu"), options)
-    kept = model.fit(clips(options, model))
-    Autoencoder(model).save_pretrained(options.output)
+    kept, std = model.fit(clips(options, model))
+    Autoencoder(model, 1 / std).save_pretrained(options.output)
     print(
         f"{options.output}: {model.latents} latents for {model.time_stride} x {model.hop} samples, "
         f"{100 * kept:.1f} % of the energy. For lincae evaluate linear={options.output}"

@@ -27,7 +27,6 @@ from lincae.cli.trained import load_model
 from lincae.cli.trainings import Training, assert_same_but_callbacks, train
 from lincae.inference import Autoencoder
 from lincae.machine import cores
-from lincae.pretrained import load_pretrained
 from lincae.report.evaluations import read_evaluation
 from lincae.report.tables import comparison
 
@@ -149,7 +148,7 @@ def retrofit(options: argparse.Namespace, console: Console) -> None:
         both = trainings(options, places, split, model, samples)
         train(both, console, min(2, cores()), max(1, cores() // 2), [lock])
         assert_same_but_callbacks(places.control / "config.yaml", places.after / "config.yaml")
-        save(Autoencoder(load_pretrained(places.after).autoencoder, model.scale_factor), places.model)
+        save(load_model(str(places.after), "cpu"), places.model)
     seconds = options.seconds or math.floor(100 * min(split.seconds, EXCERPT_SECONDS)) / 100
     evaluate.main(
         [

@@ -67,7 +67,7 @@ def load_trained(source: str, options: argparse.Namespace) -> Trained:
     return Trained(model, str(place.resolve()) if place.exists() else source, weights_hash(model.autoencoder))
 
 
-def load_model(source: str, device: str | None = None) -> Autoencoder:
+def load_model(source: str, device: str | None = None, scale_factor: float | None = None) -> Autoencoder:
     """The model that a source names, with seamless chunks and padded edges.
 
     Raises:
@@ -75,6 +75,6 @@ def load_model(source: str, device: str | None = None) -> Autoencoder:
         OSError: if it cannot be found.
     """
     try:
-        return Autoencoder.from_pretrained(source, device=device, seamless=True, padded_edges=True)
+        return Autoencoder.from_pretrained(source, scale_factor, device=device, seamless=True, padded_edges=True)
     except TypeError as error:
         raise ValueError(f"{source} holds no model that can be used: {error}") from error

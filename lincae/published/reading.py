@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import yaml
 from torch import Tensor
 
 from lincae.autoencoders.consistency import ConsistencyAutoencoder
@@ -38,7 +40,8 @@ class PublishedModel(NamedTuple):
     Attributes:
         name: of the release in `RELEASES`, or of the folder.
         autoencoder: in evaluation mode, on the CPU, in float32. Its latents are not scaled.
-        scale_factor: that the authors' package multiplies its latents by; None where it is not known.
+        scale_factor: that the authors' package multiplies its latents by, or that stands beside the weights; None where
+            it is not known.
     """
 
     name: str
@@ -70,7 +73,7 @@ def read_published(path: str | Path) -> PublishedModel:
         autoencoder = _with_settings(file)
         tensors = without_frontend(stored, autoencoder, file)
     fill(autoencoder, tensors, file)
-    scale_factor = None if name is None else RELEASES[name].scale_factor
+    scale_factor = scale_factor_beside(file) if name is None else RELEASES[name].scale_factor
     return PublishedModel(name or file.absolute().parent.name, autoencoder.eval(), scale_factor)
 
 
@@ -120,13 +123,35 @@ def named_tensors(stored: Any, file: Path) -> dict[str, Any]:
 
 def _with_settings(file: Path) -> ConsistencyAutoencoder:
     """An autoencoder as the settings beside a file of weights say."""
-    suffix = file.stem.removeprefix("autoencoder").removeprefix("_inference_model")
-    files = {section: file.with_name(f"{section}_kwargs{suffix}.yaml") for section in DEFAULTS}
-    description = read_settings(files)
+    description = read_settings({section: beside(file, section) for section in DEFAULTS})
     try:
         return build(description)
     except (ValueError, RuntimeError, ZeroDivisionError) as error:
         raise ValueError(f"the settings beside {file} fit no network: {error}") from error
+
+
+def beside(file: Path, section: str) -> Path:
+    """The file of a section of the settings that belongs to a file of weights."""
+    suffix = file.stem.removeprefix("autoencoder").removeprefix("_inference_model")
+    return file.with_name(f"{section}_kwargs{suffix}.yaml")
+
+
+def scale_factor_beside(file: Path) -> float | None:
+    """The scale factor that was written with weights; None if none was.
+
+    Raises:
+        ValueError: if what was written is none.
+    """
+    path = beside(file, "autoencoder")
+    if not path.is_file():
+        return None
+    try:
+        factor = float(yaml.safe_load(path.read_text(encoding="utf-8"))["scale_factor"])
+    except (yaml.YAMLError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} holds no scale factor: {error!r}. Write `scale_factor: S` in it") from error
+    if not math.isfinite(factor) or factor == 0:
+        raise ValueError(f"{path} holds a scale factor of {factor}: write a number other than 0 in it")
+    return factor
 
 
 def without_frontend(stored: Mapping[str, Any], autoencoder: ConsistencyAutoencoder, file: Path) -> dict[str, Any]:

@@ -14,16 +14,17 @@ from lincae.published.names import published_tensors, unused_shapes
 from lincae.published.settings import published_settings
 
 
-def write_published(autoencoder: ConsistencyAutoencoder, folder: str | Path) -> None:
+def write_published(autoencoder: ConsistencyAutoencoder, folder: str | Path, scale_factor: float | None = None) -> None:
     """Writes an autoencoder in the published layout of Lin-CAE, as a whole or not at all.
 
     `linear_cae.Autoencoder(frontend, generator, diffusion, scale_factor=...)`, made from the three files of settings,
     loads the tensors strictly. Those that it has and never uses are written as zeros. The layout has no place for a
-    scale factor.
+    scale factor: it goes into a file of its own, `autoencoder_kwargs_last.yaml`, which `read_published` reads.
 
     Args:
         autoencoder: whose weights are written, in float32.
         folder: new or empty.
+        scale_factor: that latents are to be multiplied by; None if it is not known.
 
     Raises:
         FileExistsError: if there is something at `folder`.
@@ -31,6 +32,8 @@ def write_published(autoencoder: ConsistencyAutoencoder, folder: str | Path) -> 
     """
     folder = Path(folder)
     settings = published_settings(autoencoder)
+    if scale_factor is not None:
+        settings["autoencoder"] = {"scale_factor": float(scale_factor)}
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise FileExistsError(f"{folder} is already there and nothing is overwritten: give another folder")
     ours = {name: tensor.detach().cpu().float() for name, tensor in autoencoder.state_dict().items()}

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from callbacks import Checkpoints, Gain, PeakLimit, StopAfter
+from callbacks import Checkpoints, Gain, Materialize, PeakLimit, StopAfter
 from lincae.ema import EMA, AveragedWeights
 from lincae.mixing import Batch, CircularShift, Mixture
 from lincae.module import ImplicitLinearity, reference_optimizer
@@ -338,6 +338,31 @@ def test_averaged_weights_follow_their_recursion(tmp_path, decay):
     expected = averages(start, recorder.weights, [10, 20, 30], decay)[-1]
     torch.testing.assert_close(checkpoint["state_dict"]["autoencoder.weight"], expected)
     assert (expected - recorder.weights[-1]).abs().max() > 1e-3  # the two are not the same thing
+
+
+def encoded(weight: Tensor, clips: Tensor) -> Tensor:
+    return weight.double() @ clips.double().unflatten(-1, (FRAME, -1))
+
+
+def test_the_spread_of_latents_is_that_of_the_averaged_encoder_on_training_clips(tmp_path):
+    """Moments with weights 4 / (n + 3), of the clips whatever augmentations make of them."""
+    start = Toy().weight.detach().clone()
+    recorder, _, trainer = fit(tmp_path, Materialize(), module=make_module(ema=EMA(decay=0.5, every=2)), max_steps=12)
+    steps = range(2, 13, 2)
+    mean = square = torch.zeros((), dtype=torch.float64)
+    for n, average in enumerate(averages(start, recorder.weights, list(steps), 0.5), start=1):
+        z = encoded(average, Batches()[2 * n - 1].mixture.sources)
+        mean, square = mean.lerp(z.mean(), 4 / (n + 3)), square.lerp(z.square().mean(), 4 / (n + 3))
+    expected = (square - mean.square()).sqrt().item()
+    assert saved(trainer, tmp_path)["latent_std"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_latents_of_clips_that_no_training_heard_have_unit_variance(tmp_path):
+    _, _, trainer = fit(tmp_path, module=make_module(ema=EMA(decay=0.9, every=1)), max_steps=1000)
+    checkpoint = saved(trainer, tmp_path)
+    held_out = torch.cat([Batches()[number].mixture.sources for number in range(1000, 2000)])
+    latents = encoded(checkpoint["state_dict"]["autoencoder.weight"], held_out) / checkpoint["latent_std"]
+    assert latents.var().item() == pytest.approx(1, abs=0.02)
 
 
 def test_training_ends_with_the_trained_weights(tmp_path):

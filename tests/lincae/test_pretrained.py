@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import socket
 import subprocess
@@ -12,10 +13,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import torch
 
+from lincae import Autoencoder
 from lincae.autoencoders.consistency import ConsistencyAutoencoder
 from lincae.autoencoders.spectral import SpectralAutoencoder
+from lincae.cli.main import main
 from lincae.pretrained import load_pretrained, write_saved
 from lincae.published import write_published
+from lincae.settings import settings_of
 from lincae.stft import Spectrogram
 
 
@@ -47,12 +51,29 @@ def test_what_was_saved_is_read_bit_by_bit(saved, model):
 def test_a_checkpoint_and_its_run_are_the_averaged_weights(fit, music, tmp_path):
     fit(f"--data.train={music}", "--trainer.max_steps=2", "--model.optimizer.lr=0.01")
     file = tmp_path / "checkpoints" / "last.ckpt"
-    averaged = torch.load(file, weights_only=True)["state_dict"]
+    checkpoint = torch.load(file, weights_only=True)
+    averaged = checkpoint["state_dict"]
     for source in (file, str(file), tmp_path):
         autoencoder, scale_factor = load_pretrained(source)
-        assert scale_factor == 1
+        assert scale_factor * checkpoint["latent_std"] == pytest.approx(1)
+        assert Autoencoder.from_pretrained(source).scale_factor == scale_factor
         for name, value in autoencoder.state_dict().items():
             assert torch.equal(value, averaged[f"autoencoder.{name}"])
+
+
+@pytest.mark.parametrize("found", [{}, {"latent_std": math.nan}, {"latent_std": 0.0}], ids=["none", "NaN", "silent"])
+def test_a_checkpoint_without_a_scale_factor_says_so_and_how_to_get_one(found, model, tmp_path, recwarn):
+    file = tmp_path / "step=7.ckpt"
+    weights = {f"autoencoder.{name}": tensor for name, tensor in model.state_dict().items()}
+    config = {"model": {"init_args": {"autoencoder": settings_of(model)}}}
+    torch.save({"config": config, "state_dict": weights, **found}, file)
+    assert load_pretrained(file).scale_factor is None
+    assert Autoencoder.from_pretrained(file, scale_factor=4.0).scale_factor == 4
+    assert not recwarn
+    with pytest.warns(UserWarning, match=r"step=7\.ckpt.* times 1.*scale_factor=.*--scale-factor"):
+        assert Autoencoder.from_pretrained(file).scale_factor == 1
+    main(["export", str(file), str(tmp_path / "exported"), "--scale-factor", "5"])
+    assert load_pretrained(tmp_path / "exported").scale_factor == 5
 
 
 def change(folder, **values):
@@ -98,7 +119,7 @@ def test_the_published_layout_is_read(tmp_path, sizes):
         autoencoder, scale_factor = load_pretrained(source)
         assert scale_factor == 40
         assert same_weights(autoencoder, ours)
-    assert load_pretrained(folder.rename(tmp_path / "other")).scale_factor == 1
+    assert load_pretrained(folder.rename(tmp_path / "other")).scale_factor is None
 
 
 NOTHING = {

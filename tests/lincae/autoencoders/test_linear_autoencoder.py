@@ -25,7 +25,7 @@ def tones():
 @pytest.fixture
 def fitted(tones):
     model = LinearAutoencoder(**SIZES)
-    model.kept = model.fit([tones[:2], tones[2:]])
+    model.kept, model.std = model.fit([tones[:2], tones[2:]])
     return model
 
 
@@ -47,6 +47,10 @@ def test_no_linear_map_of_its_rank_has_a_smaller_error(fitted, tones, normal):
     assert least < error(patches, patches[: SIZES["latents"]])
 
 
+def test_the_spread_of_what_it_was_fitted_on_is_known(fitted, tones):
+    assert fitted.std == pytest.approx(fitted.encode(tones).std(correction=0).item(), rel=1e-5)
+
+
 def test_it_is_linear_up_to_rounding(fitted, tones):
     u, v = tones[:1], tones[1:2]
     mixed = fitted.encode(0.3 * u - 2 * v)
@@ -58,7 +62,7 @@ def test_it_is_linear_up_to_rounding(fitted, tones):
 
 def test_all_components_lose_nothing_but_the_nyquist_bin(tones):
     model = LinearAutoencoder(16, 64, latents=64, sample_rate=8_000)
-    assert model.fit([tones]) == pytest.approx(1)
+    assert model.fit([tones])[0] == pytest.approx(1)
     round_trip = model.spectrogram.inverse(model.spectrogram(tones))
     assert (signal_to_noise(model.decode(model.encode(tones)), round_trip) > 110).all()
 
@@ -66,7 +70,7 @@ def test_all_components_lose_nothing_but_the_nyquist_bin(tones):
 def test_equal_channels_cost_no_more_than_one(fitted, tones):
     stereo = LinearAutoencoder(**SIZES, audio_channels=2)
     both = tones[:, None].expand(-1, 2, -1)
-    assert stereo.fit([both]) == pytest.approx(fitted.kept, rel=1e-9)
+    assert stereo.fit([both])[0] == pytest.approx(fitted.kept, rel=1e-9)
     decoded = stereo.decode(stereo.encode(both))
     assert stereo.encode(both).shape == fitted.encode(tones).shape
     for channel in decoded.unbind(1):
@@ -95,6 +99,7 @@ def test_the_command_makes_one_like_a_model(music, tmp_path, spectrogram, sizes,
     assert "3 latents for 8 x 64 samples" in capsys.readouterr().out  # as many as the model has
     made = Autoencoder.from_pretrained(tmp_path / "linear", device="cpu")
     assert made.latent_length(44_100) == Autoencoder.from_pretrained(tmp_path / "model").latent_length(44_100)
+    assert made.scale_factor != 1
     gram = made.autoencoder.components @ made.autoencoder.components.mT
     torch.testing.assert_close(gram, torch.eye(3, dtype=torch.float64))
 

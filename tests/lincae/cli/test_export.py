@@ -25,7 +25,9 @@ def run_folder(tmp_path):
     settings = {"model": {"init_args": {"autoencoder": settings_of(autoencoder)}}}
     weights = {f"autoencoder.{name}": tensor for name, tensor in autoencoder.state_dict().items()}
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
-    torch.save({"config": settings, "state_dict": weights}, tmp_path / "run" / "checkpoints" / "last.ckpt")
+    torch.save(
+        {"config": settings, "state_dict": weights, "latent_std": 0.25}, tmp_path / "run" / "checkpoints" / "last.ckpt"
+    )
     return tmp_path / "run"
 
 
@@ -33,6 +35,7 @@ def run_folder(tmp_path):
 def test_latents_of_a_checkpoint_are_decoded_by_its_export(layout, run_folder, sound, tmp_path, capsys):
     run("export", run_folder, tmp_path / "model", "--format", layout)
     assert capsys.readouterr().out.startswith(f"{tmp_path}/model: for ")
+    assert Autoencoder.from_pretrained(tmp_path / "model").scale_factor == 4
     run("encode", sound("a.wav", 3000), "-o", tmp_path, "--model", run_folder / "checkpoints" / "last.ckpt")
     run("decode", tmp_path / "a.safetensors", "-o", tmp_path / "1.wav", "--model", tmp_path / "model")
     run("decode", tmp_path / "a.safetensors", "-o", tmp_path / "2.wav")

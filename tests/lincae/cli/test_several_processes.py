@@ -84,6 +84,8 @@ def test_two_processes_train_as_one_does(train, tmp_path):
     for name, value in averaged.items():
         torch.testing.assert_close(parts[0][1][name], parts[1][1][name], rtol=0, atol=0)
         torch.testing.assert_close(parts[0][1][name], value, rtol=1e-4, atol=1e-5)
+    spreads = [torch.load(path_of(run / FOLDER, STEPS), weights_only=True)["latent_std"] for run in (one, two)]
+    assert spreads[1] == pytest.approx(spreads[0], rel=1e-3)
     for name in ("train/loss", "val/reconstruction/mss", "val/encoder/additivity_error", "val/separation/si_sdr"):
         expected = figures(one, name)
         assert expected

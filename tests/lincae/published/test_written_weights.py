@@ -42,6 +42,21 @@ def test_a_new_or_an_empty_folder_is_filled(model, tmp_path, make):
     assert read_published(folder).name == "out"
 
 
+def test_a_scale_factor_stands_beside_the_weights(model, tmp_path):
+    write_published(model, tmp_path / "out", 12.5)
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == sorted(
+        ["autoencoder_kwargs_last.yaml", *FILES]
+    )
+    assert read_published(tmp_path / "out").scale_factor == 12.5
+    write_published(model, tmp_path / "without")
+    assert read_published(tmp_path / "without").scale_factor is None
+    for spoilt in ("scale_factor: 0", "scale_factor: .nan", "scale: 3", "[", ""):
+        file = tmp_path / "out" / "autoencoder_kwargs_last.yaml"
+        file.write_text(spoilt)
+        with pytest.raises(ValueError, match=str(file)):
+            read_published(tmp_path / "out")
+
+
 def test_nothing_is_overwritten(model, tmp_path):
     file, folder = tmp_path / "file", tmp_path / "folder"
     file.write_text("mine")
