@@ -358,7 +358,7 @@ def test_the_spread_of_latents_is_that_of_the_averaged_encoder_on_training_clips
 
 
 def test_latents_of_clips_that_no_training_heard_have_unit_variance(tmp_path):
-    _, _, trainer = fit(tmp_path, module=make_module(ema=EMA(decay=0.9, every=1)), max_steps=1000)
+    _, _, trainer = fit(tmp_path, module=make_module(ema=EMA(decay=0.9, every=1)), data=Data(500), max_steps=500)
     checkpoint = saved(trainer, tmp_path)
     held_out = torch.cat([Batches()[number].mixture.sources for number in range(1000, 2000)])
     latents = encoded(checkpoint["state_dict"]["autoencoder.weight"], held_out) / checkpoint["latent_std"]
