@@ -136,6 +136,7 @@ class AudioDataModule(LightningDataModule):
         self._remote = False
         self._crops: RandomCrops | None = None
         self._validation_sets: list[ClipDataset | TrackDataset] = []
+        self._validation_loaders: list[DataLoader] = []  # of one trainer; their workers wait for the next validation
         self._check_groups(world_size=1)
 
     def setup(self, stage: str) -> None:
@@ -144,6 +145,7 @@ class AudioDataModule(LightningDataModule):
         Raises:
             ValueError, OSError: in all processes, if that fails.
         """
+        self._validation_loaders = []
         training = self._crops is None and (stage == "fit" or not self.validation)
         if training or not self._validation_sets:
             found = on_rank_zero(partial(self._scan, training))
@@ -180,14 +182,13 @@ class AudioDataModule(LightningDataModule):
             CropDataset(self._crops, self.reader, self.silence),
             batch_sampler=sampler,
             collate_fn=as_it_is,
-            persistent_workers=self.num_workers > 0,  # the trainer starts an epoch's iterator twice
             **self._loading(),
         )
 
     def val_dataloader(self) -> list[DataLoader]:
         """Clips and tracks: process r of w takes items r, r + w, ..."""
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
-        return [
+        self._validation_loaders = self._validation_loaders or [
             DataLoader(
                 Subset(dataset, range(rank, len(dataset), world_size)),
                 batch_size=self.validation_batch_size,
@@ -195,6 +196,7 @@ class AudioDataModule(LightningDataModule):
             )
             for dataset in self._validation_sets
         ]
+        return self._validation_loaders
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """As Lightning's, but the indices of validation clips stay on the host, which draws noise for them."""
@@ -254,6 +256,7 @@ class AudioDataModule(LightningDataModule):
         """How loaders run: workers that read an object store must not be forks of a process that did."""
         return {
             "num_workers": self.num_workers,
+            "persistent_workers": self.num_workers > 0,  # the trainer starts an epoch's iterator twice
             "pin_memory": self.trainer.strategy.root_device.type == "cuda",
             "multiprocessing_context": "forkserver" if self._remote and self.num_workers else None,
             "worker_init_fn": leave_signals_to_the_trainer,

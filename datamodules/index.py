@@ -10,10 +10,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
-from lightning.pytorch.utilities import rank_zero_warn
-
 from datamodules.corpus import Corpus
 from datamodules.headers import read_headers
+from datamodules.ranks import warn
 from datamodules.rejection import BAD, QUARANTINE, listed, read_quarantine
 from datamodules.shards import SAMPLE_RATE, is_prepared, read_manifest, shard_name
 from datamodules.source import tolerance
@@ -137,7 +136,7 @@ class CorpusIndex:
         self.crops[reason] += 1
         if reason in BAD and path not in self.broken:
             self.broken[path] = reason
-            rank_zero_warn(f"{self.where}: {path} is {reason}, other crops take its place")
+            warn(f"{self.where}: {path} is {reason}, other crops take its place")
             self.check()
 
     def check(self) -> None:
@@ -268,12 +267,10 @@ def report(index: CorpusIndex, demands: Demands) -> None:
         )
     index.check()
     if index.unused:
-        rank_zero_warn(
-            f"{index.where}: {len(index.unused)} of {index.found} audio files are not used: {listed(index.unused)}"
-        )
+        warn(f"{index.where}: {len(index.unused)} of {index.found} audio files are not used: {listed(index.unused)}")
     low = [file.rate for file in index.files if file.rate < demands.sample_rate]
     if low:
-        rank_zero_warn(
+        warn(
             f"{index.where}: {len(low)} of {len(index.files)} files are upsampled, from {min(low)} Hz at the lowest: "
             "their upper band is empty"
         )

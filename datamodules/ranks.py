@@ -1,7 +1,8 @@
-"""What all processes of a training have to agree on is found out by one of them."""
+"""What one process of a training finds out or says for all, without Lightning, which no worker should have to import."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar
@@ -12,6 +13,12 @@ Result = TypeVar("Result")
 
 PATIENCE = timedelta(days=7)
 """A first scan of a large corpus may take hours; whatever happens to rank 0 ends the wait at once."""
+
+
+def warn(message: str) -> None:
+    """Warns in the process of rank 0 alone."""
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_rank() == 0:
+        warnings.warn(message, stacklevel=3)
 
 
 def on_rank_zero(work: Callable[[], Result]) -> Result:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.index import AudioFile
+from datamodules.ranks import warn
 from datamodules.reader import Crop, CropReader, rms
 from datamodules.rejection import BadAudioError
 
@@ -93,7 +93,7 @@ class EvenCrops:
         if len(broken) == len(self.sets):
             raise broken[0]
         for error in broken.values():
-            rank_zero_warn(f"{error}. Other validation audio takes its place")
+            warn(f"{error}. Other validation audio takes its place")
         return replace(self, sets=[files for number, files in enumerate(self.sets) if number not in broken]).readable()
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from hashlib import blake2b
 
-from lightning.pytorch.utilities import rank_zero_warn
-
 from datamodules.corpora.published import PublishedCorpus
 from datamodules.corpora.table import read_table
 from datamodules.corpus import Entry
+from datamodules.ranks import warn
 from datamodules.walking import FOREIGN, suffix_of
 
 TABLE = "musiccaps-public.csv"
@@ -34,7 +33,7 @@ class MusicCaps(PublishedCorpus):
         if not paths:
             raise self.incomplete(f"of {len(clips)} clips in its list none is there")
         if len(paths) < len(clips):
-            rank_zero_warn(self.describe())
+            warn(self.describe())
         return [Entry(path) for path in paths]
 
     def describe(self) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Sequence
 
-from lightning.pytorch.utilities import rank_zero_warn
-
 from datamodules.corpus import Corpus, Entry
+from datamodules.ranks import warn
 from datamodules.rejection import naming
 from datamodules.walking import Stamp, walk
 
@@ -92,7 +91,7 @@ class PublishedCorpus(Corpus):
         if not here:
             raise self.incomplete(f"of {len(listed)} files in its list none is there ({some})")
         if missing:
-            rank_zero_warn(
+            warn(
                 f"{self.title} at {self.path}: {len(missing)} of {len(listed)} files in its list are missing ({some}). "
                 "Complete the download, or go on with the others"
             )

@@ -1,6 +1,9 @@
 import multiprocessing
 import os
+import pickle
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -87,8 +90,8 @@ def music(tmp_path, write_noise):
     return str(tmp_path / "music")
 
 
-def fit(data, *callbacks, checkpoint=None, accumulate=1, max_steps=12):
-    model = TinyModule()
+def fit(data, *callbacks, checkpoint=None, accumulate=1, max_steps=12, model=None):
+    model = model or TinyModule()
     trainer = Trainer(
         accelerator="cpu",
         max_steps=max_steps,
@@ -319,6 +322,39 @@ def test_processes_divide_validation_among_them(music):
     assert [numbers(0, 2), numbers(1, 2)] == [[[0, 2], [0]], [[1], [1]]]
 
 
+class Watchful(TinyModule):
+    """Notes the processes that read validation audio, and fails in the validation at a step."""
+
+    def __init__(self, step=-1):
+        super().__init__()
+        self.step, self.workers = step, []
+
+    def validation_step(self, batch, batch_idx, dataloader_idx=0):
+        super().validation_step(batch, batch_idx, dataloader_idx)
+        loader = self.trainer.val_dataloaders[dataloader_idx]
+        self.workers.append((dataloader_idx, tuple(worker.pid for worker in loader._iterator._workers)))
+        if self.global_step == self.step:
+            raise ConnectionError
+
+
+def test_workers_wait_from_one_validation_to_the_next_and_end_with_the_training(music):
+    model = fit(AudioDataModule(train=music, **SETTINGS | {"num_workers": 2}), model=Watchful())
+    assert sorted({step for step, *_ in model.validations}) == [5, 10, 12]
+    assert [loader for loader, _ in sorted(set(model.workers))] == [0, 1]
+    assert not multiprocessing.active_children()
+    alone = fit(AudioDataModule(train=music, **SETTINGS))
+    for found, expected in zip(model.validations, alone.validations, strict=True):
+        assert found[:2] == expected[:2]
+        assert all(torch.equal(found[2][name], each) for name, each in expected[2].items())
+
+
+@pytest.mark.parametrize("step", [5, 10])
+def test_workers_end_when_a_validation_fails(music, step):
+    with pytest.raises(ConnectionError):
+        fit(AudioDataModule(train=music, **SETTINGS | {"num_workers": 2}), model=Watchful(step))
+    assert not multiprocessing.active_children()
+
+
 def test_validation_alone_needs_no_training_audio(music):
     model = TinyModule()
     data = AudioDataModule(validation=music, **SETTINGS)
@@ -448,3 +484,17 @@ def test_synthetic_audio_is_written_once_and_trained_on(tmp_path):
         assert data.seed == 2
         assert data.reader.sample_rate == 16_000
         assert "clips_7x2s_16000Hz_seed0" in data.train["train"].path
+
+
+UNPICKLE = """
+import pickle, sys
+loaded = pickle.load(sys.stdin.buffer)
+sys.exit(" ".join({"lightning", "torchmetrics", "wandb"} & set(sys.modules)) or len(loaded) != 3)
+"""
+
+
+def test_what_a_worker_is_given_needs_no_lightning(music):
+    data = attach(AudioDataModule(train=music, **SETTINGS))
+    loaders = [data.train_dataloader(), *data.val_dataloader()]
+    given = pickle.dumps([(loader.dataset, loader.collate_fn, loader.worker_init_fn) for loader in loaders])
+    subprocess.run([sys.executable, "-c", UNPICKLE], input=given, check=True, timeout=120)
