@@ -1,4 +1,4 @@
-"""What one process of a training finds out or says for all, without Lightning, which no worker should have to import."""
+"""What one process of a training finds out or says for all; no part of Lightning, which workers need not import."""
 
 from __future__ import annotations
 
