@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import platform
 import sys
@@ -19,27 +20,29 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from datamodules.excerpts import Excerpt, cut, read
-from datamodules.index import Demands, scan
+from datamodules.excerpts import Excerpt
+from datamodules.index import AudioFile, Demands, scan
 from datamodules.processes import leave_with_parent
 from datamodules.reader import CropReader
-from datamodules.rejection import BadAudioError
-from lincae.autoencoders.protocol import LatentAutoencoder, reading_of, silence_for
+from lincae.autoencoders.protocol import reading_of
 from lincae.cli.command_line import INTERRUPTED, number, refusals
+from lincae.cli.contents import audio_hashes, code_of
 from lincae.cli.embeddings import load_embeddings
-from lincae.cli.journal import Journal
+from lincae.cli.journal import Journal, differences, listed
+from lincae.cli.locking import locked
+from lincae.cli.measuring import excerpt_length, excerpts_of, measure_batch, read_all
 from lincae.cli.models import NamedModel, load_model, weights_hash
 from lincae.cli.preconditions import check_model, check_output
 from lincae.cli.protocols import PROTOCOLS, Measured, corpus_of
-from lincae.evaluation import NOISE_SEED, DecodedClips
-from lincae.metrics import CURVE_GAINS, HEADLINE_GAINS, Embedding
+from lincae.evaluation import NOISE_SEED
+from lincae.metrics import CURVE_GAINS, HEADLINE_GAINS, ClipTable, Embedding
 from lincae.provenance import version_of
+from lincae.report.evaluations import read_evaluation
 from lincae.report.latents import write_latents
 from lincae.report.neighbours import METHODS, require
 from lincae.report.page import write_report
 from lincae.report.results import Results, write_results
 from lincae.report.sounds import write_excerpt_sounds
-from lincae.streams import Draws
 
 SIGNED_CURVE = (-1.0, -0.5, *CURVE_GAINS)
 
@@ -54,6 +57,58 @@ class Example(NamedTuple):
 
     heard: dict[str, Tensor]
     pictured: dict[str, Tensor]
+
+
+class Tracks(NamedTuple):
+    """The audio of an evaluation.
+
+    Attributes:
+        stems: names of the stems of each track; none where the tracks are single clips.
+        tracks: name and files of each.
+    """
+
+    stems: list[str]
+    tracks: list[tuple[str, Sequence[AudioFile]]]
+
+
+class Work(NamedTuple):
+    """What is to be measured of one model.
+
+    Attributes:
+        named: the model.
+        settings: see `protocol_of`.
+        measured: figures and their tables.
+        excerpts: to measure on.
+        stems: see `Tracks`.
+        reader: of the excerpts.
+    """
+
+    named: NamedModel
+    settings: Mapping[str, Any]
+    measured: Sequence[Measured]
+    excerpts: Sequence[Excerpt]
+    stems: Sequence[str]
+    reader: CropReader
+
+    def tables(self) -> list[ClipTable]:
+        """What figures are collected in."""
+        return [table for each in self.measured for table in each.figures.metrics]
+
+    def journal(self, folder: Path) -> Journal:
+        """The journal of finished batches.
+
+        Raises:
+            ValueError: if there is one of another model, other audio, other settings or other code.
+        """
+        code = code_of(self.named.modules)
+        identity = {
+            "model": {"sha256": self.named.sha256, "code": code.sha256, "versions": code.packages},
+            "settings": apart_from_place(self.settings),
+            "samples": self.reader.samples,
+            "excerpts": [(excerpt.name, excerpt.start) for excerpt in self.excerpts],
+            "columns": [table.columns for table in self.tables()],
+        }
+        return Journal(folder / "journal" / f"{self.named.name}.jsonl", identity)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -118,7 +173,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--processes",
         type=number(int, 1),
         metavar="N",
-        help="models at a time (default: as many as torch has threads; 1 on a GPU)",
+        help="models at a time, which share the cores (default: as many as torch has threads; 1 on a GPU)",
     )
     return parser.parse_args(arguments)
 
@@ -146,7 +201,11 @@ def device(text: str) -> str:
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    """Measures each model, going on where an earlier call was stopped."""
+    """Measures each model, going on where an earlier call was stopped, and adds it to the results in the folder.
+
+    Raises:
+        ValueError: before anything is measured, if something is missing, or the folder is of another evaluation.
+    """
     check_output(options.output)
     require(options.maps)
     models = [load_model(source, options.sample_rate) for source in options.models]
@@ -156,33 +215,64 @@ def evaluate(options: argparse.Namespace) -> None:
     for model in models:
         check_model(model)
     embeddings = load_embeddings(options.embedding)
-    settings = protocol_of(options, embeddings)
-    processes = options.processes or (torch.get_num_threads() if options.device == "cpu" else 1)
-    if processes > 1 and len(models) > 1:
-        fill_journals(options, processes)
-    found, examples = {}, {}
+    data = find_tracks(options, max(model.model.sample_rate for model in models))
+    settings = protocol_of(options, embeddings, data)
+    works = [work_of(model, options, embeddings, settings, data) for model in models]
+
+    with locked(options.output, "an evaluation"):
+        earlier = earlier_results(options.output, models, settings)
+        measure_together(works, options)
+        found = {work.named.name: measure(work, options) for work in works}
+        write_results(options.output, earlier | found, settings)
+        write_examples(works, options)
+        print(f"report: {write_report([options.output / 'results.json'], options.output / 'report')}")
+
+
+def find_tracks(options: argparse.Namespace, sample_rate: int) -> Tracks:
+    """The audio of an evaluation, of whatever length."""
+    protocol = PROTOCOLS[options.protocol]
+    return Tracks(*protocol.tracks(scan("data", corpus_of(options.data, protocol), Demands(sample_rate, 0))))
+
+
+def earlier_results(folder: Path, models: Sequence[NamedModel], settings: Mapping[str, Any]) -> dict[str, Results]:
+    """What the folder already holds, to which models are added.
+
+    Raises:
+        ValueError: if that was measured otherwise, or a model of the same name is another one.
+    """
+    file = folder / "results.json"
+    if not file.is_file():
+        return {}
+    earlier = read_evaluation(file)
+    wanted = json.loads(json.dumps(apart_from_place(settings)))
+    if others := differences(apart_from_place(earlier.protocol), wanted):
+        raise ValueError(
+            f"{file} is of an evaluation with other {listed(others)}: give another -o (lincae report makes one page of "
+            f"both), or move {folder} away to measure everything again"
+        )
     for model in models:
-        found[model.name], example = measure_model(model, options, embeddings, settings)
-        if example is not None:
-            examples[model.name] = example
-    write_results(options.output, found, settings)
-    heard = {model.name: model.model for model in models if model.name in examples}
-    if heard:
-        excerpt, start = found[models[0].name].excerpts[0]
-        seconds = start / models[0].model.sample_rate
-        with torch.inference_mode():
-            stems = {name: example.heard for name, example in examples.items()}
-            write_excerpt_sounds(options.output, excerpt, seconds, heard, stems)
-            sources = {name: example.pictured for name, example in examples.items()}
-            write_latents(options.output, excerpt, seconds, heard, sources, options.maps)
-    print(f"report: {write_report([options.output / 'results.json'], options.output / 'report')}")
+        known = earlier.models.get(model.name)
+        if known is not None and known.sha256 != model.sha256:
+            raise ValueError(
+                f"{file} holds another model {model.name!r}: give this one another name, NAME=MODEL, or another -o"
+            )
+    return dict(earlier.models)
 
 
-def fill_journals(options: argparse.Namespace, processes: int) -> None:
+def apart_from_place(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What figures depend on: the audio, but not the folder that it lies in."""
+    return {key: value for key, value in settings.items() if key != "data"}
+
+
+def measure_together(works: Sequence[Work], options: argparse.Namespace) -> None:
     """Measures several models at a time, so that all that is left to do is to read their journals."""
-    threads = max(1, torch.get_num_threads() // processes)
-    with ProcessPoolExecutor(processes, get_context("spawn"), begin_process, (threads,)) as pool:
-        running = [pool.submit(fill_journal, options, place) for place in range(len(options.models))]
+    for work in works:
+        work.journal(options.output)  # refuses that of another evaluation before anything is measured
+    at_a_time, threads = shares(len(works), options.processes, options.device)
+    if at_a_time == 1:
+        return
+    with ProcessPoolExecutor(at_a_time, get_context("spawn"), begin_process, (threads,)) as pool:
+        running = [pool.submit(measure_one, options, works[place].settings, place) for place in range(len(works))]
         try:
             for each in running:
                 each.result()
@@ -191,24 +281,39 @@ def fill_journals(options: argparse.Namespace, processes: int) -> None:
             raise
 
 
+def shares(models: int, processes: int | None, device: str) -> tuple[int, int]:
+    """How many models are measured at a time, and by how many threads each.
+
+    Args:
+        models: how many there are.
+        processes: most at a time; by default as many as torch has threads, or 1 on a GPU.
+        device: that measures.
+    """
+    threads = torch.get_num_threads()
+    at_a_time = min(models, processes or (threads if device == "cpu" else 1))
+    return at_a_time, max(1, threads // at_a_time)
+
+
 def begin_process(threads: int) -> None:
     """Prepares a process to measure models."""
     threading.Thread(target=leave_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
 
 
-def fill_journal(options: argparse.Namespace, place: int) -> None:
+def measure_one(options: argparse.Namespace, settings: Mapping[str, Any], place: int) -> None:
     """Measures one of the models, in a process of its own."""
-    embeddings = load_embeddings(options.embedding)
-    model = load_model(options.models[place], options.sample_rate)
-    measure_model(model, options, embeddings, protocol_of(options, embeddings), place)
+    model, embeddings = load_model(options.models[place], options.sample_rate), load_embeddings(options.embedding)
+    data = find_tracks(options, model.model.sample_rate)
+    measure(work_of(model, options, embeddings, settings, data), options, place)
 
 
-def protocol_of(options: argparse.Namespace, embeddings: Sequence[Embedding]) -> dict[str, Any]:
+def protocol_of(options: argparse.Namespace, embeddings: Sequence[Embedding], data: Tracks) -> dict[str, Any]:
     """All that figures depend on besides the model."""
+    code = code_of(["lincae.cli.measuring", *(type(embedding).__module__ for embedding in embeddings)])
     return {
         "protocol": options.protocol,
         "data": options.data,
+        "audio": audio_hashes(file for _, files in data.tracks for file in files),
         "seconds": options.seconds,
         "excerpts": options.excerpts,
         "batch_size": options.batch_size,
@@ -217,7 +322,9 @@ def protocol_of(options: argparse.Namespace, embeddings: Sequence[Embedding]) ->
         "embeddings": {embedding.name: weights_hash(embedding) for embedding in embeddings},
         "noise_seed": NOISE_SEED,
         "device": options.device,
+        "code": code.sha256,
         "versions": {
+            **code.packages,
             "lincae": version_of("lincae"),
             "torch": torch.__version__,
             "libsndfile": soundfile.__libsndfile_version__,
@@ -227,112 +334,85 @@ def protocol_of(options: argparse.Namespace, embeddings: Sequence[Embedding]) ->
 
 
 @torch.inference_mode()
-def measure_model(
+def work_of(
     named: NamedModel,
     options: argparse.Namespace,
     embeddings: Sequence[Embedding],
     settings: Mapping[str, Any],
-    place: int = 0,
-) -> tuple[Results, Example | None]:
-    """All figures of one model.
+    data: Tracks,
+) -> Work:
+    """All that there is to do for one model.
 
     Args:
         named: the model.
         options: of the command line.
         embeddings: in whose spaces sets are compared.
         settings: see `protocol_of`.
-        place: line of the progress bar.
+        data: the audio.
 
-    Returns:
-        The figures, and the first excerpt; None where it cannot be read.
+    Raises:
+        ValueError: if it cannot be done.
     """
-    model, protocol = named.model, PROTOCOLS[options.protocol]
+    model = named.model
     if isinstance(model, torch.nn.Module):
         model.to(options.device)
     samples = excerpt_length(model, options.seconds, options.device)
-    demands = Demands(model.sample_rate, samples, max_channels=2)
-    index = scan("data", corpus_of(options.data, protocol), demands)
-    stems, tracks = protocol.tracks(index)
-    excerpts = cut(tracks, model.sample_rate, round(options.seconds * model.sample_rate), samples, options.excerpts)
-
-    measured = protocol.measured(settings["gains"], settings["curve"], model.sample_rate, embeddings)
+    excerpts = excerpts_of(data.tracks, model.sample_rate, options.seconds, samples, options.excerpts)
+    measured = PROTOCOLS[options.protocol].measured(settings["gains"], settings["curve"], model.sample_rate, embeddings)
     for each in measured:
-        each.figures.metrics = [m.to(options.device) for m in each.figures.make_metrics(len(excerpts), stems)]
-    tables = [table for each in measured for table in each.figures.metrics]
-    identity = {
-        "model": named.sha256,
-        "settings": settings,
-        "samples": samples,
-        "excerpts": [(excerpt.name, excerpt.start) for excerpt in excerpts],
-        "columns": [table.columns for table in tables],
-    }
-    journal = Journal(options.output / "journal" / f"{named.name}.jsonl", identity)
-    unreadable = journal.restore(tables)
-    numbers = list(range(len(excerpts)))
+        each.figures.metrics = [m.to(options.device) for m in each.figures.make_metrics(len(excerpts), data.stems)]
+    return Work(
+        named, settings, measured, excerpts, data.stems, CropReader(model.sample_rate, samples, reading_of(model))
+    )
+
+
+@torch.inference_mode()
+def measure(work: Work, options: argparse.Namespace, place: int = 0) -> Results:
+    """All figures of one model, of which those of finished batches are in its journal; `place` is the bar's line."""
+    tables, journal = work.tables(), work.journal(options.output)
+    done, unreadable = journal.restore(tables)
+    numbers = list(range(len(work.excerpts)))
     batches = [numbers[first : first + options.batch_size] for first in range(0, len(numbers), options.batch_size)]
-    reader = CropReader(model.sample_rate, samples, reading_of(model))
-    title = f"evaluating {named.name}"
-    with tqdm(desc=title, total=len(batches), initial=len(journal), unit=" batches", position=place) as bar:
-        for batch in batches[len(journal) :]:
-            audio, bad = read_all([excerpts[number] for number in batch], reader)
+    left = [batch for batch in batches if not done.issuperset(batch)]
+    title = f"evaluating {work.named.name}"
+    finished = len(batches) - len(left)
+    with tqdm(desc=title, total=len(batches), initial=finished, unit=" batches", position=place) as bar:
+        for batch in left:
+            audio, bad = read_all(work.excerpts, batch, work.reader)
             if audio:
-                measure_batch(model, measured, [(batch[place], stems) for place, stems in audio], options.device)
+                measure_batch(work.named.model, work.measured, audio, options.device)
             journal.append(tables, batch, bad)
-            unreadable += bad
+            unreadable |= bad
             bar.update()
-    results = Results.of(named, measured, excerpts, stems, samples, unreadable)
-    return results, example_of(excerpts, stems, reader, options.device)
+    told = [unreadable[number] for number in sorted(unreadable)]
+    return Results.of(work.named, work.measured, work.excerpts, work.stems, work.reader.samples, told)
 
 
-def example_of(excerpts: Sequence[Excerpt], stems: Sequence[str], reader: CropReader, device: str) -> Example | None:
+@torch.inference_mode()
+def write_examples(works: Sequence[Work], options: argparse.Namespace) -> None:
+    """Writes sounds and latents of the first excerpt, if it can be read."""
+    examples = {work.named.name: example_of(work, options.device) for work in works}
+    found = {name: example for name, example in examples.items() if example is not None}
+    if found:
+        excerpt, seconds = works[0].excerpts[0].name, works[0].excerpts[0].start / works[0].reader.sample_rate
+        models = {work.named.name: work.named.model for work in works if work.named.name in found}
+        write_excerpt_sounds(
+            options.output, excerpt, seconds, models, {name: each.heard for name, each in found.items()}
+        )
+        sources = {name: each.pictured for name, each in found.items()}
+        write_latents(options.output, excerpt, seconds, models, sources, options.maps)
+
+
+def example_of(work: Work, device: str) -> Example | None:
     """The first excerpt, beside that of another clip where there are no stems; None if it cannot be read."""
-    others = [] if stems else [each for each in excerpts if each.track != excerpts[0].track] or excerpts[1:]
-    audio = {place: sound.to(device) for place, sound in read_all([excerpts[0], *others[:1]], reader)[0]}
+    excerpts, reader = work.excerpts, work.reader
+    others = [] if work.stems else [each for each in excerpts if each.track != excerpts[0].track] or excerpts[1:]
+    shown = [excerpts[0], *others[:1]]
+    audio = {place: sound.to(device) for place, sound in read_all(shown, range(len(shown)), reader)[0].items()}
     if 0 not in audio:
         return None
-    heard = dict(zip(stems or ["clip"], audio[0], strict=True))
+    heard = dict(zip(work.stems or ["clip"], audio[0], strict=True))
     if 1 not in audio:
         return Example(heard, heard)
     start = others[0].start / reader.sample_rate
     return Example(heard, heard | {f"{others[0].name}, from {start:.1f} s": audio[1][0]})
-
-
-def read_all(excerpts: Sequence[Excerpt], reader: CropReader) -> tuple[list[tuple[int, Tensor]], list[str]]:
-    """Place and audio (K, T) of the excerpts that can be read, and the names of the others."""
-    audio, bad = [], []
-    for place, excerpt in enumerate(excerpts):
-        try:
-            audio.append((place, read(excerpt, reader)))
-        except BadAudioError as error:
-            bad.append(f"{excerpt.name} at sample {excerpt.start}: {error.reason}")
-    return audio, bad
-
-
-def measure_batch(
-    model: LatentAutoencoder, measured: Sequence[Measured], excerpts: Sequence[tuple[int, Tensor]], device: str
-) -> None:
-    """Encodes and decodes a batch once for each origin, and measures everything on it."""
-    stems = torch.stack([audio for _, audio in excerpts]).to(device)
-    index = torch.tensor([number for number, _ in excerpts])
-    batch = {"audio": stems.sum(dim=1), "stems": stems, "index": index}
-    decoded: dict[str, DecodedClips] = {}
-    for figures, wrap, suffix in measured:
-        if suffix not in decoded:
-            decoded[suffix] = DecodedClips.of(wrap(model), batch["audio"], index)
-        figures.measure(decoded[suffix], batch)
-
-
-def excerpt_length(model: LatentAutoencoder, seconds: float, device: str) -> int:
-    """Samples of an excerpt: the longest up to so many seconds that decodes to its own length.
-
-    Raises:
-        ValueError: if there is none.
-    """
-    samples = round(seconds * model.sample_rate)
-    for _ in range(3):
-        latents = model.encode(silence_for(model, 1, samples, device))
-        decoded = model.decode(latents, model.sample_noise(latents, Draws(0, [0], device))).shape[-1]
-        if decoded >= samples:
-            return samples
-        samples = decoded
-    raise ValueError(f"excerpts of {seconds} s do not decode to their own length: try other --seconds")

@@ -37,7 +37,11 @@ class Lines:
                 raise ValueError(f"{file} is of {other_than(first, self._first, what)}: give another -o, or remove it")
             del lines[-1]  # behind the last line break there may be half a line
             write(file, "\n".join([first, *lines, ""]))
-            self.entries = [json.loads(line) for line in lines]
+            for number, line in enumerate(lines, start=2):
+                try:
+                    self.entries.append(json.loads(line))
+                except ValueError as error:
+                    raise ValueError(f"line {number} of {file} is damaged: delete that line, or the file") from error
 
     def add(self, entry: Any) -> None:
         """Writes an entry down."""
@@ -54,7 +58,7 @@ class Journal:
 
     Args:
         file: where it lies; made with the first batch.
-        identity: what the rows depend on: model, protocol, excerpts.
+        identity: what the rows depend on: model, protocol, audio, code.
 
     Raises:
         ValueError: if the file is of another evaluation.
@@ -63,27 +67,26 @@ class Journal:
     def __init__(self, file: Path, identity: Mapping[str, Any]) -> None:
         self._lines = Lines(file, identity, "an evaluation")
 
-    def __len__(self) -> int:
-        """Finished batches."""
-        return len(self._lines.entries)
+    def restore(self, tables: Sequence[ClipTable]) -> tuple[set[int], dict[int, str]]:
+        """Fills tables with what was measured; an excerpt counts once, however many lines have it.
 
-    def restore(self, tables: Sequence[ClipTable]) -> list[str]:
-        """Fills tables with all finished batches; what could not be read in them."""
-        unreadable: list[str] = []
+        Returns:
+            The numbers of these excerpts, and which of them cannot be read, and why.
+        """
+        done: set[int] = set()
+        unreadable: dict[int, str] = {}
         for line in self._lines.entries:
-            unreadable += line["unreadable"]
-            for table, rows in zip(tables, line["rows"], strict=True):
-                for index, total, seen in rows:
-                    table.total[index] = torch.tensor(total, dtype=torch.float64)
-                    table.seen[index] = torch.tensor(seen)
-        return unreadable
+            done.update(line["excerpts"])
+            unreadable.update(line["unreadable"])
+            for table, (totals, seen) in zip(tables, line["rows"], strict=True):
+                table.total[line["excerpts"]] = torch.tensor(totals, dtype=torch.float64, device=table.total.device)
+                table.seen[line["excerpts"]] = torch.tensor(seen, device=table.seen.device)
+        return done, unreadable
 
-    def append(self, tables: Sequence[ClipTable], batch: Sequence[int], unreadable: Sequence[str]) -> None:
-        """Writes the rows of a batch down, and what could not be read in it."""
-        rows = [
-            [[index, table.total[index].tolist(), table.seen[index].tolist()] for index in batch] for table in tables
-        ]
-        self._lines.add({"rows": rows, "unreadable": list(unreadable)})
+    def append(self, tables: Sequence[ClipTable], batch: Sequence[int], unreadable: Mapping[int, str]) -> None:
+        """Writes down the rows of a batch of excerpts, and which of them cannot be read, and why."""
+        rows = [(table.total[batch].tolist(), table.seen[batch].tolist()) for table in tables]
+        self._lines.add({"excerpts": batch, "rows": rows, "unreadable": list(unreadable.items())})
 
 
 def claim(file: Path, identity: Mapping[str, Any], what: str) -> None:
@@ -100,7 +103,7 @@ def claim(file: Path, identity: Mapping[str, Any], what: str) -> None:
     folder = file.parent
     if file.is_file():
         if others := differences(json.loads(file.read_text()), json.loads(json.dumps(identity))):
-            raise ValueError(f"-o {folder} holds {what} with other {', '.join(others)}: give another -o")
+            raise ValueError(f"-o {folder} holds {what} with other {listed(others)}: give another -o")
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"-o {folder} is not empty, and nothing is overwritten: give another")
@@ -111,7 +114,7 @@ def claim(file: Path, identity: Mapping[str, Any], what: str) -> None:
 def other_than(first: str, wanted: str, what: str) -> str:
     """What a journal's first line says, if it is not the one that is wanted."""
     try:
-        return f"{what} with other {', '.join(differences(json.loads(first), json.loads(wanted)))}"
+        return f"{what} with other {listed(differences(json.loads(first), json.loads(wanted)))}"
     except json.JSONDecodeError:
         return "something else"
 
@@ -125,3 +128,8 @@ def differences(one: Any, other: Any, place: str = "") -> list[str]:
         for key in [*one, *(other.keys() - one.keys())]
         for found in differences(one.get(key), other.get(key), f"{place}.{key}" if place else str(key))
     ]
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

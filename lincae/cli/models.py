@@ -21,6 +21,7 @@ from lincae.autoencoders.foreign import stable_audio_vae
 from lincae.checkpoint import load_autoencoder
 from lincae.checkpoint_files import FOLDER, LAST, last_of
 from lincae.cli.command_line import named
+from lincae.cli.contents import classes_of, object_hash
 from lincae.pretrained import CONFIG, from_class, load_pretrained
 from lincae.published import RELEASES, find_weights, read_published
 
@@ -51,12 +52,14 @@ class NamedModel(NamedTuple):
     Attributes:
         name: in tables and files.
         model: a `lincae.autoencoders.protocol.LatentAutoencoder`, which need not have a loss.
-        sha256: of its class and weights.
+        sha256: of its classes, weights and settings.
+        modules: in which it is defined.
     """
 
     name: str
     model: Any
     sha256: str
+    modules: set[str]
 
 
 def load_model(source: str, sample_rate: int) -> NamedModel:
@@ -92,7 +95,7 @@ def load_model(source: str, sample_rate: int) -> NamedModel:
         )
     if isinstance(model, nn.Module):
         model = model.eval().requires_grad_(False)
-    return NamedModel(label or name, model, weights_hash(model))
+    return NamedModel(label or name, model, object_hash(model), {*classes_of(model), place.rpartition(".")[0]})
 
 
 def from_path(path: Path) -> tuple[str, nn.Module]:

@@ -9,6 +9,7 @@ from torch import nn
 
 from lincae.cli.models import NamedModel
 from lincae.report.evaluations import read_evaluation
+from lincae.report.page import check_page
 
 CALLED = ("encode", "sample_noise", "decode", "sample_rate", "margin")
 """What a model must have, see `lincae.autoencoders.protocol`."""
@@ -18,7 +19,7 @@ def check_output(folder: Path) -> None:
     """Whether results can be written to a folder, there or not yet.
 
     Raises:
-        ValueError: if they cannot, or would replace something else.
+        ValueError, FileExistsError: if they cannot, or would replace something else.
     """
     place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not place.is_dir() or not os.access(place, os.W_OK):
@@ -29,6 +30,7 @@ def check_output(folder: Path) -> None:
             read_evaluation(earlier)
         except ValueError as error:
             raise ValueError(f"-o {folder} holds other results: {error}, or give another -o") from error
+    check_page([earlier], folder / "report")
 
 
 def check_model(named: NamedModel) -> None:

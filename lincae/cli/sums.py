@@ -19,12 +19,10 @@ from lincae.cli.trained import add_decoding_options, add_working_options, load_t
 from lincae.cli.wording import print_table
 from lincae.inference import Autoencoder, Progress
 from lincae.metrics import is_active, leakage_dbfs, multi_scale_spectral, signal_to_noise
+from lincae.metrics.spectral import SHORTEST
 
 EXCERPT = 10.0
 """Seconds that are compared at a time, at most, as `lincae evaluate` does by default."""
-
-SHORTEST = 1025
-"""Samples that a multi-scale spectral distance needs."""
 
 
 class Term(NamedTuple):

@@ -10,6 +10,9 @@ from lincae.metrics.waveforms import common_prefix
 RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
 """FFT size, hop and window length, in samples."""
 
+SHORTEST = max(fft for fft, _, _ in RESOLUTIONS) // 2 + 1
+"""Samples that a distance needs."""
+
 FLOOR = 1e-8
 """Smallest power of an STFT bin."""
 
@@ -36,9 +39,8 @@ def multi_scale_spectral(estimate: Tensor, target: Tensor) -> Tensor:
         ValueError: if the clips are too short for the largest FFT, or their lengths differ by 512 samples or more.
     """
     estimate, target = common_prefix(estimate, target)
-    shortest = max(fft for fft, _, _ in RESOLUTIONS) // 2
-    if target.shape[-1] <= shortest:
-        raise ValueError(f"clips of {target.shape[-1]} samples are too short: MSS needs more than {shortest}")
+    if target.shape[-1] < SHORTEST:
+        raise ValueError(f"clips of {target.shape[-1]} samples are too short: MSS needs {SHORTEST}")
     distances = [_distance(estimate.float(), target.float(), *resolution) for resolution in RESOLUTIONS]
     return torch.stack(distances).mean(dim=0)
 

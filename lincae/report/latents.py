@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch import Tensor
 from lincae.autoencoders.protocol import LatentAutoencoder
 from lincae.report.neighbours import map_of
 from lincae.report.results import write
+from lincae.report.sounds import read_listed
 
 GAINS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0)
 
@@ -117,7 +118,7 @@ def write_latents(
          "planes": {NAME: PLANE, ...}, "maps": {METHOD: {NAME: MAP, ...}, ...}}
 
     with the attributes of `Plane`, which has a point for each pair of weights, and of `lincae.report.neighbours.Map`. A
-    model whose latents are not finite has null.
+    model whose latents are not finite has null. What is there already about this excerpt stays: other models, maps.
 
     Args:
         folder: of the results.
@@ -125,12 +126,17 @@ def write_latents(
         start: of the excerpt, s.
         models: name -> what encodes.
         sources: for each model, name -> waveform (T,) at its sample rate. u and v are the two with the most
-            energy, at the highest rate; a single one is u.
+            energy, at the highest rate, or those of the models that are there already; a single one is u.
         methods: of maps, names in `lincae.report.neighbours.METHODS`.
     """
     best = max(models, key=lambda name: models[name].sample_rate)
     common = [source for source in sources[best] if all(source in sources[name] for name in models)]
-    pair = sorted(common, key=lambda source: float(sources[best][source].square().sum()), reverse=True)[:2]
+    found = {"name": excerpt, "start": start}
+    earlier = read_listed(folder / "latents.json", found)
+    pair = [source for source in (earlier.get("u"), earlier.get("v")) if source is not None]
+    if not pair or not {*pair} <= {*common}:
+        earlier = {}
+        pair = sorted(common, key=lambda source: float(sources[best][source].square().sum()), reverse=True)[:2]
     weights = [weight for line in LINES.values() for weight in line if len(pair) > 1 or weight[1] == 0]
     weights = list(dict.fromkeys(weights))
     planes: dict[str, Plane | None] = {}
@@ -143,19 +149,20 @@ def write_latents(
             waves = torch.stack([sources[name][source] for source in common])
             sounds = torch.cat([waves, waves.sum(dim=0, keepdim=True)]) if len(common) > 1 else waves
             frames[name] = encode_each(model, sounds)
+    maps: dict[str, Any] = earlier.get("maps", {})
+    for method in methods:
+        drawn = {
+            name: map_of(method, common, latents)._asdict() if latents.isfinite().all() else None
+            for name, latents in frames.items()
+        }
+        maps[method] = maps.get(method, {}) | drawn
     contents = {
-        "excerpt": {"name": excerpt, "start": start},
+        "excerpt": found,
         "u": pair[0],
         "v": pair[1] if len(pair) > 1 else None,
         "weights": weights,
-        "planes": {name: plane and plane._asdict() for name, plane in planes.items()},
-        "maps": {
-            method: {
-                name: map_of(method, common, latents)._asdict() if latents.isfinite().all() else None
-                for name, latents in frames.items()
-            }
-            for method in methods
-        },
+        "planes": earlier.get("planes", {}) | {name: plane and plane._asdict() for name, plane in planes.items()},
+        "maps": maps,
     }
     write(folder / "latents.json", json.dumps(contents, indent=1, allow_nan=False) + "\n")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -104,19 +105,27 @@ def write_report(results: Sequence[Path], folder: Path) -> Path:
         ValueError: if a file is missing, is something else or is given twice.
         FileExistsError: if there is an `index.html` already that is something else.
     """
-    page, mark = folder / "index.html", generator(results)
-    if page.exists() and mark not in page.read_text(encoding="utf-8", errors="replace"):
-        raise FileExistsError(f"{page} is not a report about these results: give another folder, or move it away")
+    page, mark = folder / "index.html", check_page(results, folder)
     html = render(compare([read_evaluation(file) for file in results]), mark)
     folder.mkdir(parents=True, exist_ok=True)
     write(page, html)
     return page
 
 
-def generator(results: Sequence[Path]) -> str:
-    """A mark of reports about these files, by which an earlier one is known."""
-    places = "\n".join(sorted(str(file.resolve()) for file in results))
-    return f"lincae report {hashlib.sha256(places.encode()).hexdigest()}"
+def check_page(results: Sequence[Path], folder: Path) -> str:
+    """A mark of pages in a folder about these files, by which an earlier one is known.
+
+    It depends on where the files are, seen from the folder: folders that are moved together keep their page.
+
+    Raises:
+        FileExistsError: if the folder has a page that is something else.
+    """
+    places = "\n".join(sorted(os.path.relpath(file.resolve(), folder.resolve()) for file in results))
+    mark = f"lincae report {hashlib.sha256(places.encode()).hexdigest()}"
+    page = folder / "index.html"
+    if page.exists() and mark not in page.read_text(encoding="utf-8", errors="replace"):
+        raise FileExistsError(f"{page} is not a report about these results: give another folder, or move it away")
+    return mark
 
 
 def render(comparisons: Sequence[Comparison], mark: str) -> str:

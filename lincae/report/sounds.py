@@ -74,7 +74,7 @@ def write_excerpt_sounds(
         {"excerpt": {"name": ..., "start": ...}, "original": [SOUND, ...], "models": {NAME: [SOUND, ...], ...}}
 
     with SOUND = {"title": ..., "file": path below the folder, "gain": factor that makes it fit into full scale, at most
-    1}. A sound that is not finite is left out.
+    1}. A sound that is not finite is left out. Other models that are listed already, with this excerpt, stay.
 
     Args:
         folder: of the results.
@@ -84,20 +84,32 @@ def write_excerpt_sounds(
         stems: for each model, name -> waveform (T,) at its sample rate; a single one is a clip, which has no sum and
             nothing to subtract.
     """
-    originals: list[dict[str, Any]] = []
-    listed: dict[str, list[dict[str, Any]]] = {}
+    found = {"name": excerpt, "start": start}
+    earlier = read_listed(folder / "sounds.json", found)
+    originals: list[dict[str, Any]] = earlier.get("original", [])
+    listed: dict[str, list[dict[str, Any]]] = earlier.get("models", {})
+    others = listed.keys() - models.keys() and originals
+    written = soundfile.info(folder / originals[0]["file"]).samplerate if others else 0
     best = max(models, key=lambda name: models[name].sample_rate)
-    for number, (name, model) in enumerate(models.items(), start=1):
+    for name, model in models.items():
         sounds = latent_arithmetic(model, stems[name])
         if len(stems[name]) == 1:
             sounds = {kind: sounds[kind] for kind in WITHOUT_STEMS}
         true = {kind: sounds.pop(kind) for kind in ("original", *stems[name]) if kind in sounds}
-        if name == best:
+        if name == best and model.sample_rate >= written:
             originals = write_flac(true, model.sample_rate, folder, "sounds/original")
-        place = f"sounds/{number}-{quote(name, safe='')}"
-        listed[name] = write_flac(sounds, model.sample_rate, folder, place)
-    contents = {"excerpt": {"name": excerpt, "start": start}, "original": originals, "models": listed}
+        listed[name] = write_flac(sounds, model.sample_rate, folder, f"sounds/model-{quote(name, safe='')}")
+    contents = {"excerpt": found, "original": originals, "models": listed}
     write(folder / "sounds.json", json.dumps(contents, indent=1) + "\n")
+
+
+def read_listed(file: Path, excerpt: Mapping[str, Any]) -> dict[str, Any]:
+    """What a JSON file holds about an excerpt; nothing if it is missing, damaged or about another one."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if found["excerpt"] == excerpt else {}
 
 
 def write_flac(sounds: Mapping[str, Tensor], sample_rate: int, folder: Path, place: str) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """`lincae evaluate` on bad input: one line that says what is wrong, exit status 2, and nothing left behind."""
 
 import json
+import re
 import sys
 from types import SimpleNamespace
 
@@ -92,14 +93,26 @@ def test_a_value_that_cannot_be_is_named_with_its_option(refused, option, value,
     assert f"lincae evaluate: error: argument {option}: {message}" in refused(option, value)
 
 
-def test_excerpts_too_short_for_the_figures_are_refused(refused):
-    assert refused(seconds="0.01") == "error: clips of 80 samples are too short: MSS needs more than 1024"
+@pytest.mark.parametrize("seconds", ["0.01", "3"])
+def test_excerpts_that_are_too_short_to_measure_or_longer_than_all_files_are_refused_with_a_length_that_works(
+    run, refused, seconds
+):
+    works = re.search(r"--seconds ([\d.]+) or", refused(seconds=seconds))
+    assert run(seconds=works[1]).status == 0
 
 
-def test_excerpts_longer_than_all_files_are_refused(refused):
-    line = refused(seconds="3")
-    assert "none of 2 audio files can be used. 2 are shorter than a crop (mono.wav, stereo.wav)" in line
-    assert "A crop is 3.00 s long" in line
+def test_tracks_shorter_than_an_excerpt_are_named_with_a_length_that_uses_them(run, tmp_path):
+    for track, seconds in (("long", 2.0), ("short", 1.5)):
+        (tmp_path / "tracks" / track).mkdir(parents=True)
+        for seed, stem in enumerate(("bass", "drums")):
+            audio = noise(seconds if stem == "bass" else 2.0, seed=seed)
+            soundfile.write(tmp_path / "tracks" / track / f"{stem}.wav", audio, RATE, subtype="FLOAT")
+    with pytest.warns(UserWarning, match=r"short.*--seconds 1\.5 "):
+        assert run(data=tmp_path / "tracks", protocol="stems", seconds="2").status == 0
+    run(data=tmp_path / "tracks", protocol="stems", seconds="1.5", output=tmp_path / "all")
+    for folder, count in (("out", 1), ("all", 2)):
+        results = json.loads((tmp_path / folder / "results.json").read_text())
+        assert len(results["excerpts"]["identity"]) == count
 
 
 def test_an_embedding_that_does_not_exist_is_refused(refused, tmp_path):
@@ -234,8 +247,9 @@ def test_an_evaluation_in_other_spaces_is_another(run, tmp_path):
     before = (tmp_path / "out" / "results.json").read_bytes()
     done = run("--embedding", "logmel", "second=logmel")
     assert done.status == 2
-    assert "journal/identity.jsonl is of an evaluation with other" in done.err
-    assert "settings.embeddings.second: give another -o, or remove it" in done.err
+    assert "results.json is of an evaluation with other" in done.err
+    assert "embeddings.second" in done.err
+    assert "another -o" in done.err
     assert (tmp_path / "out" / "results.json").read_bytes() == before
     assert run("--embedding", "logmel", "second=logmel", output=tmp_path / "other").status == 0
     results = json.loads((tmp_path / "other" / "results.json").read_text())

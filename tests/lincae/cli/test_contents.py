@@ -1,0 +1,72 @@
+"""Hashes of what figures depend on."""
+
+import sys
+
+import pytest
+from torch import nn
+
+from lincae.cli.contents import code_of, object_hash
+from lincae.cli.models import weights_hash
+from lincae.stft import Spectrogram
+
+
+class Wrapped:
+    """A codec that is no module itself."""
+
+    def __init__(self, bias=0.0, scale=1.0, table=(1, 2)):
+        self.net, self.scale, self.table = nn.Linear(2, 2), scale, {"values": [*table]}
+        nn.init.constant_(self.net.weight, 1.0)
+        nn.init.constant_(self.net.bias, bias)
+        self.again = self
+
+
+def test_a_model_is_known_by_its_weights_and_by_its_settings():
+    assert object_hash(Wrapped()) == object_hash(Wrapped())
+    changed = [Wrapped(bias=1.0), Wrapped(scale=2.0), Wrapped(table=(1, 3)), Wrapped(table=(1, 2, 3))]
+    assert len({object_hash(each) for each in [Wrapped(), *changed]}) == 5
+    assert weights_hash(Spectrogram(alpha=0.65)) == weights_hash(Spectrogram(alpha=0.5))  # what this is more than
+    assert object_hash(Spectrogram(alpha=0.65)) != object_hash(Spectrogram(alpha=0.5))
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A function that writes files of a package and gives the hash of the code of `pack.top`."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "pack").mkdir()
+
+    def write(**sources):
+        for name, text in sources.items():
+            (tmp_path / "pack" / f"{name}.py").write_text(text)
+        __import__("pack.top")
+        return code_of(["pack.top"])
+
+    yield write
+    for name in [name for name in sys.modules if name.partition(".")[0] == "pack"]:
+        del sys.modules[name]
+
+
+SOURCES = {
+    "__init__": "from pack.beside import one\nfrom pack.unused import other\n",
+    "top": "import json, einops\nfrom pack import one\nfrom .below import deep\ndef f():\n    from pack import late\n",
+    "beside": "one = 1\n",
+    "unused": "other = 1\n",
+    "below": "deep = 1\n",
+    "late": "late = 1\n",
+}
+
+
+def test_code_is_followed_through_imports_and_no_further(package):
+    first = package(**SOURCES)
+    assert first.packages.keys() == {"einops"}
+    for name, counts in {"beside": True, "below": True, "late": True, "unused": False}.items():
+        changed = package(**SOURCES | {name: SOURCES[name].replace("1", "2")})
+        assert (changed.sha256 != first.sha256) == counts, name
+        assert package(**SOURCES) == first
+
+
+def test_comments_docstrings_and_layout_are_no_code(package):
+    code = 'def f(a):\n    """Docstring."""\n    return a + 1\n'
+    first = package(**SOURCES, more=code) and package(**SOURCES | {"below": code})
+    other = code.replace("Docstring", "Another").replace("a + 1", "(a  +  1)  # a comment")
+    assert package(**SOURCES | {"below": other}) == first
+    assert package(**SOURCES | {"below": code.replace("+ 1", "+ 2")}) != first
