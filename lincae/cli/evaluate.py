@@ -37,6 +37,7 @@ from lincae.cli.protocols import PROTOCOLS, Measured, corpus_of
 from lincae.evaluation import NOISE_SEED
 from lincae.metrics import CURVE_GAINS, HEADLINE_GAINS, ClipTable, Embedding
 from lincae.provenance import version_of
+from lincae.report.differences import write_differences
 from lincae.report.evaluations import read_evaluation
 from lincae.report.latents import write_latents
 from lincae.report.neighbours import METHODS, require
@@ -222,8 +223,9 @@ def evaluate(options: argparse.Namespace) -> None:
     with locked(options.output, "an evaluation"):
         earlier = earlier_results(options.output, models, settings)
         measure_together(works, options)
-        found = {work.named.name: measure(work, options) for work in works}
-        write_results(options.output, earlier | found, settings)
+        found = earlier | {work.named.name: measure(work, options) for work in works}
+        write_results(options.output, found, settings)
+        write_differences(options.output, found, options.seconds)
         write_examples(works, options)
         print(f"report: {write_report([options.output / 'results.json'], options.output / 'report')}")
 

@@ -5,6 +5,8 @@ Source: Efron and Tibshirani, An Introduction to the Bootstrap, chapter 13.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -79,26 +81,36 @@ def interval(resampled: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def paired_difference(
-    values: Tensor, others: Tensor, groups: Tensor | None = None, draws: int = 10_000, seed: int = 0
-) -> tuple[Tensor, Tensor]:
-    """95 % intervals of the mean of `values - others`, two models' figures on the same clips.
+    values: Tensor,
+    others: Tensor,
+    groups: Tensor | None = None,
+    averages: Sequence[Sequence[int]] | None = None,
+    draws: int = 10_000,
+    seed: int = 0,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Means of `values - others`, two models' figures on the same clips, and their 95 % intervals.
 
     What makes a clip hard or easy for both cancels, so these are narrower than two separate intervals suggest. Only
     clips for which both have a figure count.
 
     Args:
         values, others: figures of the two models, (clips, columns), NaN where one is absent.
-        groups, draws, seed: see `bootstrap`.
+        groups, draws, seed: see `resampled_means`.
+        averages: for each figure the columns whose means it averages; by default each column is one.
 
     Returns:
-        The lower and the upper bounds, (columns,) float64 each: above 0 in a column, `values` are larger there.
+        The means, the lower and the upper bounds, (figures,) float64 each: above 0, `values` are larger.
 
     Raises:
         ValueError: if the tables differ in size; see also `bootstrap`.
     """
     if values.shape != others.shape:
         raise ValueError(f"tables of {tuple(values.shape)} and {tuple(others.shape)} (clips, columns) cannot be paired")
-    return bootstrap(values.double().cpu() - others.double().cpu(), groups, draws, seed)
+    paired = values.double().cpu() - others.double().cpu()
+    columns = [[column] for column in range(paired.shape[1])] if averages is None else averages
+    resampled, means = resampled_means(paired, groups, draws, seed), paired.nanmean(dim=0)
+    figures = torch.stack([resampled[:, of].mean(dim=1) for of in columns], dim=1)
+    return torch.stack([means[of].mean() for of in columns]), *interval(figures)
 
 
 def group_labels(groups: Tensor | None, clips: int) -> tuple[Tensor, int]:

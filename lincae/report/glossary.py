@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 LOWER, HIGHER, NEITHER = "↓", "↑", ""
@@ -96,6 +96,24 @@ def stem_of(name: str) -> str | None:
     """The stem that a figure of separation is of; None for means over stems and for other figures."""
     match = SEPARATION.fullmatch(split_suffix(name)[0])
     return match["stem"] if match else None
+
+
+def parts_of(name: str, names: Collection[str]) -> list[str]:
+    """The figures among names whose mean a figure is: those of single stems for a mean over stems, else itself."""
+    base, suffix = split_suffix(name)
+    mean = SEPARATION.fullmatch(base)
+    if not mean or mean["stem"]:
+        return [name]
+    known = ((other, SEPARATION.fullmatch(split_suffix(other)[0])) for other in sorted(names))
+    return [
+        other
+        for other, part in known
+        if part
+        and part["stem"]
+        and part["sum"] == mean["sum"]
+        and part["figure"] == mean["figure"]
+        and split_suffix(other)[1] == suffix
+    ] or [name]
 
 
 def for_scale(name: str, gains: Sequence[float], stems: int) -> str:

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from lincae.report.differences import Difference, Pair, differences
 from lincae.report.evaluations import Comparison, compare, read_evaluation
 from lincae.report.figure_tables import FigureTable, counts_table, figure_table
-from lincae.report.glossary import SUFFIXES, stem_of
+from lincae.report.glossary import SUFFIXES, Figure, describe, stem_of
 from lincae.report.inline_plots import SERIES, Key, swatch, swatch_again
 from lincae.report.latent_plots import map_keys, map_plots, plane_keys, plane_plots, read_latents
 from lincae.report.model_plots import (
@@ -66,6 +67,8 @@ class Part(NamedTuple):
         title: what was measured.
         comparison: the figures.
         headline: the most important figures, beside published ones.
+        differences: of these, between every two models on the same excerpts, by pair and figure.
+        labels: figure -> how it is presented, of those that differences have.
         sections: topic by topic.
         excerpts: linearity against reconstruction for each excerpt.
         keys: how plots show the models.
@@ -77,6 +80,8 @@ class Part(NamedTuple):
     title: str
     comparison: Comparison
     headline: FigureTable | None
+    differences: Mapping[Pair, Mapping[str, Difference]]
+    labels: Mapping[str, Figure]
     sections: list[Section]
     excerpts: list[Plot]
     keys: list[Key]
@@ -187,12 +192,16 @@ def part(ident: str, comparison: Comparison, styles: Mapping[str, int]) -> Part:
     def table(group: Sequence[str], beside: Sequence[PublishedTable] = ()) -> FigureTable | None:
         return figure_table(comparison, group, len(stems), beside)
 
+    paired = differences(comparison.models, headline, comparison.protocol["seconds"])
+    labels = {name: describe(name) for name in headline if any(name in of for of in paired.values())}
     kind = comparison.protocol["protocol"]
     return Part(
         ident,
         f"{TITLES.get(kind, kind)}: {comparison.protocol['data']}",
         comparison,
         table(headline, PUBLISHED),
+        paired,
+        labels,
         [
             Section(
                 topic,

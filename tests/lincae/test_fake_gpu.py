@@ -11,7 +11,7 @@ from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from callbacks import Gain
 from lincae import Autoencoder
 from lincae.autoencoders.consistency import ConsistencyAutoencoder
-from lincae.cli.evaluate import measure_batch
+from lincae.cli.measuring import measure_batch
 from lincae.cli.main import main
 from lincae.cli.protocols import PROTOCOLS
 from lincae.metrics import LogMelStatistics
@@ -31,7 +31,7 @@ ALLOWED = {
     # sounds of the first batch, for a logger
     ("validation batch", "audio.on_validation_batch_end"),
     # excerpts as they were read, and their numbers
-    ("evaluation", "evaluate.measure_batch"),
+    ("evaluation", "measuring.measure_batch"),
     # audio from the host to the GPU and back, once for each batch of chunks
     ("inference from the host", "inference._run"),
     ("inference from the host", "chunking.join"),
@@ -215,7 +215,7 @@ def test_evaluation(tiny):
         for each in measured:
             each.figures.metrics = [table.to(GPU) for table in each.figures.make_metrics(2, stems)]
         with gpu.watch("evaluation"):
-            excerpts = [(number, torch.zeros(3, 128 * 15 + 512)) for number in range(2)]
+            excerpts = {number: torch.zeros(3, 128 * 15 + 512) for number in range(2)}
             measure_batch(tiny, measured, excerpts, str(GPU))
         assert {table.total.device for each in measured for table in each.figures.metrics} == {GPU}
     assert gpu.waits <= ALLOWED

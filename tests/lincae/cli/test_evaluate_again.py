@@ -1,6 +1,5 @@
 """`lincae evaluate` a second time: nothing stale, nothing twice, nothing lost."""
 
-import fcntl
 import importlib
 import json
 import shutil
@@ -13,6 +12,7 @@ import soundfile
 import torch
 
 from lincae.cli import evaluate
+from lincae.cli.locking import locked
 from lincae.cli.main import main
 
 RATE = 8_000
@@ -173,12 +173,10 @@ def test_a_damaged_line_of_a_journal_is_named(run, refused, tmp_path):
 
 def test_two_evaluations_of_one_folder_do_not_work_at_a_time(run, refused, tmp_path):
     run("identity")
-    with (tmp_path / "out" / "lock").open("w") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
+    with locked(tmp_path / "out", "another"):
         line = refused("identity")
     assert f"at work in {tmp_path / 'out'}" in line
     assert "wait" in line
-    assert "another -o" in line
 
 
 # ------------------------------------------------------------------------------------------------------- nothing lost

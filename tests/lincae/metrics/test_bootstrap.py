@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lincae.metrics import bootstrap, paired_difference
+from lincae.metrics import bootstrap, interval, paired_difference, resampled_means
 
 NAN = float("nan")
 
@@ -116,7 +116,8 @@ def test_the_difference_of_paired_models():
     """Clips differ far more than models: the difference is known well where the means are not."""
     difficulty, own = 10 * normal(100, 1), 0.1 * normal(100, 1, seed=1)
     better, worse = difficulty + 0.05 + own, difficulty
-    low, high = (bound.item() for bound in paired_difference(better, worse))
+    mean, low, high = (bound.item() for bound in paired_difference(better, worse))
+    assert mean == pytest.approx(0.05 + own.mean().item())
     error = 1.96 * own.std().item() / 10
     assert [low, high] == pytest.approx([0.05 + own.mean().item() + sign * error for sign in (-1, 1)], abs=2e-3)
     assert low > 0
@@ -126,10 +127,21 @@ def test_the_difference_of_paired_models():
 def test_differences_need_both_figures():
     values, others = normal(6, 1), normal(6, 1, seed=1)
     values[0], others[1] = NAN, NAN
-    low, _ = paired_difference(values, others)
+    _, low, _ = paired_difference(values, others)
     torch.testing.assert_close(low, bootstrap(torch.where((torch.arange(6) < 2)[:, None], NAN, values - others))[0])
     with pytest.raises(ValueError, match=r"\(6, 1\).*\(5, 1\)"):
         paired_difference(values, others[:5])
+
+
+def test_a_difference_of_averages_is_that_of_the_averages():
+    """Columns that few clips have weigh as much as others: the mean of means is not the mean of all values."""
+    values, others = normal(40, 3), normal(40, 3, seed=1)
+    values[10:, 2] = NAN
+    mean, low, high = paired_difference(values, others, averages=[[0, 2], [1]])
+    one, other, third = (values - others).nanmean(dim=0)
+    torch.testing.assert_close(mean, torch.stack([(one + third) / 2, other]).double())
+    resampled = resampled_means(values - others)
+    torch.testing.assert_close((low, high), interval(torch.stack([resampled[:, [0, 2]].mean(1), resampled[:, 1]], 1)))
 
 
 def test_parts_of_bounded_memory_change_nothing(monkeypatch):
