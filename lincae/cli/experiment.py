@@ -16,7 +16,8 @@ from rich.console import Console
 
 from lincae.cli.command_line import number, refusals, resumable
 from lincae.cli.configs import CONFIGS, find_config, load_config, overlay
-from lincae.cli.journal import claim
+from lincae.cli.journal import claim, listed
+from lincae.cli.journal import differences as differences_of
 from lincae.cli.locking import locked
 from lincae.cli.trainings import Training, train
 from lincae.report.results import finite, write
@@ -96,7 +97,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     """Trains all variants of all models under all seeds, and writes `table.md`, `seeds.png` and `results.json`.
 
     Raises:
-        ValueError: if the folder is of another experiment, or a seed is given twice.
+        ValueError: if the folder is of another experiment or configuration, or a seed is given twice.
     """
     begun = time.monotonic()
     if len({*options.seeds}) < len(options.seeds):
@@ -108,8 +109,9 @@ def run(options: argparse.Namespace, console: Console) -> None:
     with locked(options.output, "an experiment") as lock:
         root = options.output.resolve()
         for model in options.models:
-            settings = overlay(load_config(find_config(MODELS[model][0])), load_config(COMMON))
-            write(config_of(root, model), yaml.safe_dump(settings, sort_keys=False))
+            write_config(
+                config_of(root, model), overlay(load_config(find_config(MODELS[model][0])), load_config(COMMON))
+            )
         waiting = {
             (model, variant, seed): training(experiment, options.quick, root, model, variant, seed)
             for model in options.models
@@ -152,6 +154,20 @@ def goes_on(experiment: Experiment, variant: str) -> bool:
 def config_of(root: Path, model: str) -> Path:
     """The configuration of a model's runs."""
     return root / f"{model}.yaml"
+
+
+def write_config(file: Path, settings: Mapping[str, Any]) -> None:
+    """Writes the configuration of a model's runs, or sees that it is still what those that are there were trained with.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    if file.is_file() and (others := differences_of(read_yaml(file), settings)):
+        raise ValueError(
+            f"{file} has other {listed(others)} than the configuration has by now: finish the experiment with that, or "
+            "give another -o"
+        )
+    write(file, yaml.safe_dump(settings, sort_keys=False))
 
 
 def place(root: Path, model: str, variant: str, seed: int) -> Path:

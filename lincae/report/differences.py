@@ -68,7 +68,7 @@ def differences(
     rows = {place: row for row, place in enumerate(dict.fromkeys(each for of in places.values() for each in of))}
     tracks = {name: number for number, name in enumerate(dict.fromkeys(name for name, _ in rows))}
     groups = torch.tensor([tracks[name] for name, _ in rows])
-    found = {}
+    found: dict[Pair, dict[str, Difference]] = {}
     for one, other in combinations(models, 2):
         common = [
             name
@@ -85,12 +85,13 @@ def differences(
             table[[rows[place] for place in places[label]]] = values.reshape(len(columns), len(places[label])).mT
             tables.append(table)
         averages = [[columns.index(column) for column in parts[name]] for name in common]
-        bounds = torch.stack(paired_difference(*tables, groups, averages)).mT.tolist() if common else []
-        found[one, other] = {
-            name: Difference(*of, remark_on(name, *of, models[one], models[other], one, other))
-            for name, of in zip(common, bounds, strict=True)
-            if math.isfinite(of[0])
-        }
+        found[one, other] = {}
+        if common:
+            bounds = torch.stack(paired_difference(tables[0], tables[1], groups, averages)).mT.tolist()
+            for name, (mean, low, high) in zip(common, bounds, strict=True):
+                if math.isfinite(mean):
+                    remark = remark_on(name, mean, low, high, models[one], models[other], one, other)
+                    found[one, other][name] = Difference(mean, low, high, remark)
     return found
 
 

@@ -11,8 +11,8 @@ from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from callbacks import Gain
 from lincae import Autoencoder
 from lincae.autoencoders.consistency import ConsistencyAutoencoder
-from lincae.cli.measuring import measure_batch
 from lincae.cli.main import main
+from lincae.cli.measuring import measure_batch
 from lincae.cli.protocols import PROTOCOLS
 from lincae.metrics import LogMelStatistics
 from lincae.mixing import Batch, CircularShift, Mixture

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import yaml
+from matplotlib.figure import Figure
 
 from lincae.cli.configs import find_config, load_config, overlay
 from lincae.cli.experiment import COMMON, EXPERIMENTS, MODELS, Experiment, goes_on, shown, training
@@ -60,6 +61,23 @@ def test_how_figures_are_shown_is_not_what_trainings_depend_on():
     one = Experiment("Why?", 2, {"a/b": "label"}, {"x": []})
     other = Experiment("Why not?", 2, {"c/d": "label"}, {"x": []}, against={"x": "y"})
     assert one.trained() == other.trained() != Experiment("Why?", 3, {"a/b": "label"}, {"x": []}).trained()
+
+
+def test_runs_of_other_settings_are_not_mixed_into_a_table(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("lincae.cli.experiment.train", lambda *_, **__: None)
+    monkeypatch.setattr("lincae.cli.experiment.plot_seeds", lambda *_: Figure())
+    command = ["experiment", NAMES[0], "-o", str(tmp_path / "out"), "--quick", "--models", "spectral"]
+    main(command)
+    main(command)
+    config = tmp_path / "out" / "spectral.yaml"
+    config.write_text(config.read_text() + "extra: 1\n")
+    with pytest.raises(SystemExit) as end:
+        main(command)
+    assert end.value.code == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert str(config) in line
+    assert "extra" in line
+    assert "another -o" in line
 
 
 def test_a_folder_of_another_experiment_is_refused(tmp_path):
