@@ -109,7 +109,9 @@ def main(arguments: Sequence[str]) -> None:
     results = []
     for seed in options.seeds:
         folder = options.output if len(options.seeds) == 1 else options.output / f"seed-{seed}"
-        results.append(demonstrate(folder, seed, options.data, options.overrides, console))
+        keep_earlier(folder, console)
+        extra = [f"--data.root={(options.output / 'data').resolve()}", *options.overrides]
+        results.append(demonstrate(folder, seed, options.data, extra, console))
     if len(results) > 1:
         console.print(f"Mean of {len(results)} seeds")
         show(mean_figures([figures for figures, _ in results]), console)
@@ -122,7 +124,6 @@ def demonstrate(
 ) -> tuple[Figures, list[Check]]:
     """One demonstration: five trainings, table, picture, sounds and `results.json`."""
     start = time.monotonic()
-    keep_earlier(folder, console)
     train_all(folder.resolve(), seed, data, overrides, console)
     histories = {name: read_history(folder / name / "csv" / "version_0" / "metrics.csv") for name in MODELS}
     figures = {name: last_figures(history) for name, history in histories.items()}
@@ -168,7 +169,6 @@ def train_all(folder: Path, seed: int, data: Path | None, overrides: Sequence[st
         "--trainer.default_root_dir=.",
         f"--seed_everything={seed}",
         f"--data.seed={seed}",
-        f"--data.root={folder.parent / 'data'}",
     ]
     extra += [f"--data.train={data.resolve()}"] if data else []
     train(

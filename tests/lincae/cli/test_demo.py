@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from io import StringIO
+from pathlib import Path
 
 import matplotlib.image
 import pytest
@@ -21,6 +22,7 @@ from lincae.cli.demo import (
     consistency_checks,
     deterministic_checks,
     keep_earlier,
+    main,
     retrofit_checks,
 )
 from lincae.cli.trainings import assert_same_but_callbacks
@@ -184,6 +186,20 @@ def test_earlier_results_are_moved_aside_and_never_overwritten(tmp_path):
     kept = {path.name: [file.read_text() for file in path.iterdir()] for path in folder.parent.iterdir()}
     assert kept == {"demo": ["3"], "demo-1": ["0"], "demo-2": [], "demo-3": ["1"], "demo-4": ["2"]}
     assert [line.rsplit("/", 1)[1] for line in text.getvalue().splitlines()] == ["demo-1", "demo-3", "demo-4"]
+
+
+@pytest.mark.parametrize("seeds", [["0"], ["0", "1"]])
+def test_nothing_is_written_outside_the_output_folder(tmp_path, monkeypatch, seeds):
+    def train(trainings, console):
+        for training in trainings:
+            (root,) = [each.partition("=")[2] for each in training.arguments if each.startswith("--data.root=")]
+            assert all((tmp_path / "demo").resolve() in Path(path).parents for path in (root, training.folder))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lincae.cli.demo.train", train)
+    with pytest.raises(KeyboardInterrupt):
+        main(["--output", str(tmp_path / "demo"), "--seeds", *seeds])
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
 
 
 # --------------------------------------------------------------------------------------------------- a demonstration
