@@ -57,7 +57,7 @@ class AveragedWeights(WeightAveraging):
         super().__init__(use_buffers=False)
         self.settings, self.total_steps = settings, total_steps
         self.updates = 0
-        self._moments = torch.zeros(3)  # means of 1, z and z^2, where the newest counts most
+        self._moments: Tensor | None = None  # means of z and z^2, where the newest counts most
         self._swapped = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -107,16 +107,21 @@ class AveragedWeights(WeightAveraging):
     @property
     def latent_std(self) -> float:
         """Standard deviation of the averaged encoder's latents of training clips; NaN before the first update."""
-        weight, mean, square = self._moments.double().tolist()
-        return math.sqrt(max(0.0, square / weight - (mean / weight) ** 2)) if weight else math.nan
+        if self._moments is None:
+            return math.nan
+        mean, square = self._moments.double().tolist()
+        return math.sqrt(max(0.0, square - mean**2))
 
     def _measure(self, trainer: Trainer, clips: Tensor) -> None:
         """Counts the latents of clips (S, T) of all processes in the moments, without waiting for the device."""
         assert self._average_model is not None  # made in setup
         latents = self._average_model.module["autoencoder"].encode(clips).float()
-        found = torch.stack([latents.new_ones(()), latents.mean(), latents.square().mean()])
-        found = trainer.strategy.all_gather(found).view(-1, 3).mean(dim=0)
-        self._moments = self._moments.to(found.device).lerp(found, max(4 / (self.updates + 3), 1e-3))
+        found = torch.stack([latents.mean(), latents.square().mean()])
+        found = trainer.strategy.all_gather(found).view(-1, 2).mean(dim=0)
+        if self._moments is None:
+            self._moments = found
+        else:
+            self._moments = self._moments.to(found.device).lerp(found, max(4 / (self.updates + 3), 1e-3))
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_validation_epoch_start(trainer, pl_module)
@@ -141,4 +146,4 @@ class AveragedWeights(WeightAveraging):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
         self.updates = state_dict["updates"]
-        self._moments = state_dict.get("moments", self._moments)  # checkpoints of before have none
+        self._moments = state_dict.get("moments")  # checkpoints of before have none
