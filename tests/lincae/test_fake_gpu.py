@@ -44,6 +44,7 @@ ALLOWED = {
 AUGMENTATIONS = {
     "k_sources": "KSources",
     "match_levels": "MatchLevels",
+    "subtraction": "SubtractionRows",
     "polarity": "Polarity",
     "plain_rows": "PlainRows",
 }
