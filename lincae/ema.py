@@ -114,8 +114,8 @@ class AveragedWeights(WeightAveraging):
 
     def _measure(self, trainer: Trainer, clips: Tensor) -> None:
         """Counts the latents of clips (S, T) of all processes in the moments, without waiting for the device."""
-        assert self._average_model is not None  # made in setup
-        latents = self._average_model.module["autoencoder"].encode(clips).float()
+        averaged: Any = self._average_model  # made in setup
+        latents = averaged.module["autoencoder"].encode(clips).float()
         found = torch.stack([latents.mean(), latents.square().mean()])
         found = trainer.strategy.all_gather(found).view(-1, 2).mean(dim=0)
         if self._moments is None:

@@ -61,7 +61,7 @@ class SaveConfig(SaveConfigCallback):
     """Writes the resolved configuration into the run's folder, and hands it to the module for its checkpoints."""
 
     def save_config(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
-        if stage == "fit" and not trainer.fast_dev_run:
+        if stage == "fit" and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             folder = Path(trainer.default_root_dir)
             folder.mkdir(parents=True, exist_ok=True)
             target = folder / self.config_filename
@@ -135,7 +135,7 @@ class TrainingCLI(LightningCLI):
         self.model.config = parse_yaml(dumped)
         check_sample_rates(self.model, self.datamodule)
         if isinstance(self.datamodule, AudioDataModule):  # of others, an error may be a mistake in their code
-            self.datamodule.setup = refusals()(self.datamodule.setup)
+            self.datamodule.setup = refusals()(self.datamodule.setup)  # type: ignore[method-assign]
         if self.head and self.config.subcommand == "fit":
             declare_changes(config.ckpt_path, self.head, self.model.config)
 
