@@ -29,20 +29,18 @@ class EmbeddingFigures(Figures):
 
     Args:
         embed: the network; by default one that needs no weights, `logmel`.
-        sample_rate: of the clips, Hz.
     """
 
-    def __init__(self, embed: Embedding | None = None, sample_rate: int = 44_100) -> None:
+    def __init__(self, embed: Embedding | None = None) -> None:
         super().__init__()
-        self.embed, self.sample_rate = embed or LogMelStatistics(), sample_rate
+        self.embed = embed or LogMelStatistics()
 
     def make_metrics(self, clips: int, stems: Sequence[str]) -> Sequence[ClipTable]:
-        return [EmbeddingTable(clips, self.embed, self.sample_rate) for _ in ("originals", "reconstructions")]
+        return [EmbeddingTable(clips, self.embed) for _ in ("originals", "reconstructions")]
 
     def measure(self, clips: DecodedClips, batch: dict[str, Tensor]) -> None:
-        originals, reconstructions = self.metrics
-        originals.update(clips.audio, clips.index)
-        reconstructions.update(clips.decoded, clips.index)
+        for table, audio in zip(self.metrics, (clips.audio, clips.decoded), strict=True):
+            table.update(audio, clips.index, clips.autoencoder.sample_rate)
 
     def compute(self) -> dict[str, Tensor]:
         return self._defined(embedding_distances)
@@ -53,7 +51,7 @@ class EmbeddingFigures(Figures):
     def _defined(self, distances: Callable[[Any, Any], dict[str, Any]]) -> dict[str, Any]:
         """Distances of the two tables; none of fewer than two clips, or, after a warning, of originals without any."""
         originals, reconstructions = self.metrics
-        if int((originals.seen[:, 0] > 0).sum()) < 2:
+        if next(iter(originals.counts().values())) < 2:  # of all processes: all of them go the same way from here
             return {}
         try:
             return distances(originals, reconstructions)

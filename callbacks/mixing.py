@@ -12,7 +12,7 @@ from lincae.metrics import MIX_RATIOS, ClipTable, Mixing, mix_pairs
 
 
 class MixingFigures(Figures):
-    """Logs `val/mixing/*`: each clip mixed with the one before it in its batch (needs batches of two clips or more).
+    """Logs `val/mixing/*`: each clip mixed with another one, the batch's `other`.
 
     Args:
         ratios: shares of the clip in its mix, as a curve logged as `.../r0.50`; with 0.5, the headline, among them.
@@ -26,11 +26,11 @@ class MixingFigures(Figures):
         return (Mixing(clips, self.ratios),)
 
     def measure(self, clips: DecodedClips, batch: dict[str, Tensor]) -> None:
-        if len(clips.index) < 2:
+        if "other" not in batch:
             return
         (mixing,) = self.metrics
         assert isinstance(mixing, Mixing)
-        latents = mix_pairs(clips.latents, clips.latents.roll(1, dims=0), mixing.ratios)
-        mixes = mix_pairs(batch["audio"], batch["audio"].roll(1, dims=0), mixing.ratios)
+        latents = mix_pairs(clips.latents, clips.autoencoder.encode(batch["other"]), mixing.ratios)
+        mixes = mix_pairs(batch["audio"], batch["other"], mixing.ratios)
         reconstructed = clips.decode_each(clips.autoencoder.encode(mix) for mix in mixes)
         mixing.update(clips.decode_each(latents), reconstructed, clips.heard(mixes), clips.index)

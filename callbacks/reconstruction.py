@@ -14,9 +14,9 @@ from lincae.metrics import ClipTable, Reconstruction
 class ReconstructionFigures(Figures):
     """Logs `val/reconstruction/*`, and what the figures are worth.
 
-    `val/shuffled/*` decodes the latents of another clip: a decoder that ignores its latents scores no worse there, and
-    would look linear (needs validation batches of two clips or more). `val/floor/*` compares two decodes of the same
-    latents under different noise; where decoding is deterministic they are equal.
+    `val/shuffled/*` decodes the latents of another clip, the batch's `other`: a decoder that ignores its latents scores
+    no worse there, and would look linear. `val/floor/*` compares two decodes of the same latents under different noise;
+    where decoding is deterministic they are equal.
     """
 
     def make_metrics(self, clips: int, stems: Sequence[str]) -> Sequence[ClipTable]:
@@ -29,8 +29,8 @@ class ReconstructionFigures(Figures):
     def measure(self, clips: DecodedClips, batch: dict[str, Tensor]) -> None:
         reconstruction, shuffled, floor = self.metrics
         reconstruction.update(clips.decoded, clips.audio, clips.index)
-        if len(clips.index) > 1:
-            shuffled.update(clips.decode(clips.latents.roll(1, dims=0)), clips.audio, clips.index)
+        if "other" in batch:
+            shuffled.update(clips.decode(clips.autoencoder.encode(batch["other"])), clips.audio, clips.index)
         again = clips
         if clips.noise is not None:
             again = DecodedClips.of(clips.autoencoder, batch["audio"], batch["index"], repeat=1)

@@ -53,9 +53,9 @@ class Scan(NamedTuple):
 class AudioDataModule(LightningDataModule):
     """Trains on folders of audio of any format, rate and length, or on shards; `docs/data.md` says how.
 
-    Batches for training are `lincae.mixing.Batch`; for validation there are two loaders, clips {`audio` (N, T),
-    `index` (N,)} and tracks {`stems` (N, K, T), `index` (N,)}. The trainer needs `use_distributed_sampler=False` and
-    `reload_dataloaders_every_n_epochs=1`.
+    Batches for training are `lincae.mixing.Batch`; for validation there are two loaders, clips {`audio` (N, T), `other`
+    (N, T), another clip for each, `index` (N,)} and tracks {`stems` (N, K, T), `index` (N,)}. The trainer needs
+    `use_distributed_sampler=False` and `reload_dataloaders_every_n_epochs=1`.
 
     Args:
         train: a folder, or corpora by name.
@@ -186,11 +186,15 @@ class AudioDataModule(LightningDataModule):
         )
 
     def val_dataloader(self) -> list[DataLoader]:
-        """Clips and tracks: process r of w takes items r, r + w, ..."""
+        """Clips and tracks: process r of w takes items r, r + w, ...
+
+        Where there are fewer items than processes, some are taken twice, and still count once: a process without any
+        would not take part in the validation, for which the others would wait.
+        """
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
         self._validation_loaders = self._validation_loaders or [
             DataLoader(
-                Subset(dataset, range(rank, len(dataset), world_size)),
+                Subset(dataset, range(rank % max(1, len(dataset)), len(dataset), world_size)),
                 batch_size=self.validation_batch_size,
                 **self._loading(),
             )

@@ -98,7 +98,11 @@ class EvenCrops:
 
 
 class ClipDataset(Dataset):
-    """Clips {`audio` (T,), `index`}, from crops of one row."""
+    """Clips {`audio` (T,), `other` (T,), `index`}, from crops of one row.
+
+    `other` is the clip before it in the set, for the first one the last, whichever batch and process it comes to. A set
+    of one clip has none.
+    """
 
     def __init__(self, crops: EvenCrops) -> None:
         self.crops = crops
@@ -107,7 +111,8 @@ class ClipDataset(Dataset):
         return len(self.crops)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return {"audio": self.crops[index][0], "index": index}
+        other = {"other": self.crops[(index - 1) % len(self)][0]} if len(self) > 1 else {}
+        return {"audio": self.crops[index][0], "index": index, **other}
 
 
 class TrackDataset(Dataset):

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import shlex
+import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ import soundfile
 import torch
 from commands import TINY, Command
 from commands import run as run_command
+from together import one_of_several
 
 torch.set_num_threads(1)
 
@@ -104,6 +106,30 @@ def start(fork_server: Any, tmp_path: Path, tmp_path_factory: pytest.TempPathFac
         return Command(process, output)
 
     return launch
+
+
+@pytest.fixture(scope="session")
+def together(fork_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[Any]]:
+    """Runs a function in several processes of one group at a time, and gives what it returns in each."""
+
+    def run(processes: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+        folder = tmp_path_factory.mktemp("together")
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        shared = (processes, port, str(folder), function, *arguments)
+        group = [fork_server.Process(target=one_of_several, args=(rank, *shared)) for rank in range(processes)]
+        for process in group:
+            process.start()
+        for process in group:
+            process.join(120)
+        waiting = [rank for rank, process in enumerate(group) if process.exitcode is None]
+        for rank in waiting:
+            group[rank].kill()
+        assert not waiting, f"processes {waiting} wait for others"
+        assert [process.exitcode for process in group] == [0] * processes
+        return [torch.load(folder / f"rank={rank}.pt") for rank in range(processes)]
+
+    return run
 
 
 @pytest.fixture

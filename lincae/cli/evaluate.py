@@ -30,7 +30,7 @@ from lincae.cli.contents import audio_hashes, code_of
 from lincae.cli.embeddings import load_embeddings
 from lincae.cli.journal import Journal, differences, listed
 from lincae.cli.locking import locked
-from lincae.cli.measuring import excerpt_length, excerpts_of, measure_batch, read_all
+from lincae.cli.measuring import excerpt_length, excerpts_of, measure_batch, other_than, read_all
 from lincae.cli.models import NamedModel, load_model, weights_hash
 from lincae.cli.preconditions import check_model, check_output
 from lincae.cli.protocols import PROTOCOLS, Measured, corpus_of
@@ -360,7 +360,7 @@ def work_of(
         model.to(options.device)
     samples = excerpt_length(model, options.seconds, options.device)
     excerpts = excerpts_of(data.tracks, model.sample_rate, options.seconds, samples, options.excerpts)
-    measured = PROTOCOLS[options.protocol].measured(settings["gains"], settings["curve"], model.sample_rate, embeddings)
+    measured = PROTOCOLS[options.protocol].measured(settings["gains"], settings["curve"], embeddings)
     for each in measured:
         each.figures.metrics = [m.to(options.device) for m in each.figures.make_metrics(len(excerpts), data.stems)]
     return Work(
@@ -382,7 +382,8 @@ def measure(work: Work, options: argparse.Namespace, place: int = 0) -> Results:
         for batch in left:
             audio, bad = read_all(work.excerpts, batch, work.reader)
             if audio:
-                measure_batch(work.named.model, work.measured, audio, options.device)
+                others = [other_than(number, audio, work.excerpts, work.reader) for number in audio]
+                measure_batch(work.named.model, work.measured, audio, others, options.device)
             journal.append(tables, batch, bad)
             unreadable |= bad
             bar.update()

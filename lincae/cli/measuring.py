@@ -33,13 +33,42 @@ def read_all(
     return audio, bad
 
 
+def other_than(
+    number: int, heard: Mapping[int, Tensor], excerpts: Sequence[Excerpt], reader: CropReader
+) -> Tensor | None:
+    """Audio (K, T) of the excerpt before one, for the first the last, of those that can be read; None if none can.
+
+    So what an excerpt is compared and mixed with does not depend on its batch, which was `heard`.
+    """
+    for place in range(number - 1, number - len(excerpts), -1):
+        try:
+            return heard[place] if place in heard else read(excerpts[place], reader)
+        except BadAudioError:
+            continue
+    return None
+
+
 def measure_batch(
-    model: LatentAutoencoder, measured: Sequence[Measured], excerpts: Mapping[int, Tensor], device: str
+    model: LatentAutoencoder,
+    measured: Sequence[Measured],
+    excerpts: Mapping[int, Tensor],
+    others: Sequence[Tensor | None],
+    device: str,
 ) -> None:
-    """Encodes and decodes a batch, number -> (K, T), once for each origin, and measures everything on it."""
+    """Encodes and decodes a batch once for each origin, and measures everything on it.
+
+    Args:
+        model: what is measured.
+        measured: the figures.
+        excerpts: number -> audio (K, T).
+        others: another excerpt's audio for each, where there is one.
+        device: where everything is computed.
+    """
     stems = torch.stack(list(excerpts.values())).to(device)
     index = torch.tensor(list(excerpts))
     batch = {"audio": stems.sum(dim=1), "stems": stems, "index": index}
+    if found := [other for other in others if other is not None]:  # all of them, or none
+        batch["other"] = torch.stack(found).to(device).sum(dim=1)
     decoded: dict[str, DecodedClips] = {}
     for figures, wrap, suffix in measured:
         if suffix not in decoded:

@@ -45,13 +45,13 @@ class Protocol(NamedTuple):
         patterns: of the audio files below the folder of the data.
         layout: what these are, and what to do where there are none.
         tracks: index -> names of the stems, and name and files of each clip or track.
-        measured: headline gains, gains of the curve, sample rate, embeddings -> figures in their order.
+        measured: headline gains, gains of the curve, embeddings -> figures in their order.
     """
 
     patterns: list[str]
     layout: str
     tracks: Callable[[CorpusIndex], tuple[list[str], list[tuple[str, Sequence[AudioFile]]]]]
-    measured: Callable[[Sequence[float], Sequence[float], int, Sequence[Embedding]], list[Measured]]
+    measured: Callable[[Sequence[float], Sequence[float], Sequence[Embedding]], list[Measured]]
 
 
 def clips(index: CorpusIndex) -> tuple[list[str], list[tuple[str, Sequence[AudioFile]]]]:
@@ -76,13 +76,11 @@ def as_it_is(autoencoder: Any) -> Any:
     return autoencoder
 
 
-def measure_clips(
-    headline: Sequence[float], curve: Sequence[float], sample_rate: int, embeddings: Sequence[Embedding]
-) -> list[Measured]:
+def measure_clips(headline: Sequence[float], curve: Sequence[float], embeddings: Sequence[Embedding]) -> list[Measured]:
     """Reconstruction, homogeneity, pairwise mixes."""
     raw = [
         ReconstructionFigures(),
-        *(EmbeddingFigures(embedding, sample_rate) for embedding in embeddings),
+        *(EmbeddingFigures(embedding) for embedding in embeddings),
         HomogeneityFigures(list(headline), list(curve)),
         MixingFigures(),
     ]
@@ -92,13 +90,11 @@ def measure_clips(
     ]
 
 
-def measure_stems(
-    headline: Sequence[float], curve: Sequence[float], sample_rate: int, embeddings: Sequence[Embedding]
-) -> list[Measured]:
+def measure_stems(headline: Sequence[float], curve: Sequence[float], embeddings: Sequence[Embedding]) -> list[Measured]:
     """The same of the mixes, and additivity, separation and removal of their stems."""
     raw = [AdditivityFigures(curve=True), SeparationFigures(by_sum=True), RemovalFigures()]
     return [
-        *measure_clips(headline, curve, sample_rate, embeddings),
+        *measure_clips(headline, curve, embeddings),
         *(Measured(figures, as_it_is, "") for figures in raw),
         *centred(lambda: [AdditivityFigures(), SeparationFigures(by_sum=True)]),
     ]

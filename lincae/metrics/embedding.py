@@ -64,18 +64,22 @@ class EmbeddingTable(ClipTable):
     Args:
         clips: number of clips in the evaluation set.
         embed: the network; put into evaluation mode here.
-        sample_rate: of the audio to come, Hz, which is resampled to the network's.
     """
 
-    def __init__(self, clips: int, embed: Embedding, sample_rate: int) -> None:
+    def __init__(self, clips: int, embed: Embedding) -> None:
         super().__init__(clips, [f"{embed.name}/{dimension}" for dimension in range(embed.dimensions)])
         self.embed = embed.eval()
-        self.sample_rate = sample_rate
 
-    def update(self, audio: Tensor, clip_index: Tensor) -> None:  # type: ignore[override]
-        """Embed clips (N, T), full scale 1, without autocast."""
+    def update(self, audio: Tensor, clip_index: Tensor, sample_rate: int) -> None:  # type: ignore[override]
+        """Embed clips, without autocast.
+
+        Args:
+            audio: (N, T), full scale 1.
+            clip_index: (N,).
+            sample_rate: of the audio, Hz, which is resampled to the network's.
+        """
         with torch.autocast(audio.device.type, enabled=False):
-            embeddings = self.embed(resample(audio.float(), self.sample_rate, self.embed.sample_rate))
+            embeddings = self.embed(resample(audio.float(), sample_rate, self.embed.sample_rate))
         super().update(embeddings, clip_index)
 
     def embeddings(self) -> Tensor:

@@ -39,8 +39,8 @@ def noise(rows=6, samples=4096, seed=0):
 
 def table(audio, embed=None, sample_rate=16_000, rows=None, clips=None):
     rows = torch.arange(len(audio)) if rows is None else torch.tensor(rows)
-    metric = EmbeddingTable(clips or len(audio), embed or Levels(), sample_rate)
-    metric.update(audio, rows)
+    metric = EmbeddingTable(clips or len(audio), embed or Levels())
+    metric.update(audio, rows, sample_rate)
     return metric
 
 
@@ -80,8 +80,8 @@ def test_autocast_and_half_precision_change_nothing():
     expected = table(audio, LogMelStatistics(), 44_100).embeddings()
     with torch.autocast("cpu", torch.bfloat16):
         torch.testing.assert_close(table(audio, LogMelStatistics(), 44_100).embeddings(), expected, atol=0, rtol=0)
-    metric = EmbeddingTable(2, LogMelStatistics(), 44_100).half()
-    metric.update(audio, torch.arange(2))
+    metric = EmbeddingTable(2, LogMelStatistics()).half()
+    metric.update(audio, torch.arange(2), 44_100)
     torch.testing.assert_close(metric.embeddings(), expected, atol=0, rtol=0)
 
 
