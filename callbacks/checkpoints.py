@@ -7,6 +7,7 @@ from pathlib import Path
 from signal import Signals
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import WandbLogger
@@ -15,6 +16,9 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lincae.checkpoint_files import FOLDER, link_last, path_of, remove_older, remove_partial
 from lincae.stop_signals import EXIT_STATUS, StopSignals
+
+NOTHING, SAVE, STOP = 0, 1, 2
+"""What a process asks all of them to do after a step."""
 
 
 class Stopped(SystemExit):
@@ -53,6 +57,7 @@ class Checkpoints(Checkpoint):
         self.folder = Path()
         self._step = self._saved_step = 0
         self._saved_at = time.monotonic()
+        self._asked: int | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.folder = Path(trainer.default_root_dir) / FOLDER
@@ -61,23 +66,34 @@ class Checkpoints(Checkpoint):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.signals.catch()  # the trainer, which ends with status 0 at SIGTERM, has begun to listen before
+        # and asks the first process for one before each batch, while all of them wait
+        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
         self._step = self._saved_step = trainer.global_step
         self._saved_at = time.monotonic()
+
+    def request(self, trainer: Trainer, step: int) -> int:
+        """What this process asks all of them to do after a step."""
+        return STOP if self._asked_to_stop(trainer) else SAVE if self._is_due(step) else NOTHING
+
+    def tell(self, request: int) -> None:
+        """Takes the most that any process asks for after this step, where they told each other already."""
+        self._asked = request
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        step, before = trainer.global_step, self._step
-        self._step = step
+        (step, before), asked = (trainer.global_step, self._step), self._asked
+        self._step, self._asked = step, None
         # between the batches of one optimiser step there is nothing to continue from, and after the last of an epoch,
         # or of the run, comes validation
         if step == before or trainer.is_last_batch or trainer.should_stop:
             return
-        if self._agreed(trainer, self._asked_to_stop(trainer) or self._is_due(step)):
-            if self._agreed(trainer, self._asked_to_stop(trainer)):
-                trainer.should_stop = True  # once this step is logged; then comes `on_validation_start`
-            else:
-                self._save(trainer)
+        if asked is None:
+            asked = self._agreed(trainer, self.request(trainer, step))
+        if asked == STOP:
+            trainer.should_stop = True  # once this step is logged; then comes `on_validation_start`
+        elif asked == SAVE:
+            self._save(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
@@ -142,9 +158,13 @@ class Checkpoints(Checkpoint):
 
     def _stop_if_asked(self, trainer: Trainer) -> None:
         """All processes stop at the same step, whichever of them a signal reached. A run that is through just ends."""
-        if trainer.global_step != trainer.max_steps and self._agreed(trainer, self._asked_to_stop(trainer)):
+        if trainer.global_step != trainer.max_steps and self._agreed(trainer, STOP * self._asked_to_stop(trainer)):
             raise Stopped(self.signals.received or Signals.SIGTERM)
 
-    def _agreed(self, trainer: Trainer, here: bool) -> bool:
-        """Whether it is so in any process."""
-        return trainer.strategy.reduce_boolean_decision(here, all=False)
+    def _agreed(self, trainer: Trainer, request: int) -> int:
+        """The most that any process asks for."""
+        if trainer.world_size == 1:
+            return request
+        asked = torch.full((), request, device=trainer.strategy.root_device)
+        torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
+        return int(asked)

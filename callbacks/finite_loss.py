@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
+from callbacks.checkpoints import Checkpoints
 from lincae.broken_step import BrokenStep
 from lincae.mixing import Batch
 
@@ -27,7 +28,8 @@ class FiniteLoss(Callback):
     several processes all stop, and those whose numbers broke first write `broken/step=N-process=R.pt`.
 
     On a GPU each batch is judged on the device. The host fetches the verdicts once for an optimiser step, when all of
-    its backward pass is queued: later the weights would have changed.
+    its backward pass is queued: later the weights would have changed. Several processes exchange them together with
+    what they ask of `Checkpoints`, so that a step has one exchange that the host waits for.
 
     Args:
         skip: optimiser steps that may be left out in the whole training instead of stopping it. A skipped step counts
@@ -68,8 +70,13 @@ class FiniteLoss(Callback):
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         batches, verdicts = self._batches, torch.stack(self._verdicts)
         self._batches, self._verdicts = [], []
-        by_process = trainer.strategy.all_gather(verdicts).view(trainer.world_size, -1).tolist()  # the host waits here
+        asking = [c for c in trainer.callbacks if isinstance(c, Checkpoints) and trainer.world_size > 1]
+        requests = [verdicts.new_full((1,), callback.request(trainer, trainer.global_step + 1)) for callback in asking]
+        told = trainer.strategy.all_gather(torch.cat([verdicts, *requests]))
+        by_process = told.view(trainer.world_size, -1).tolist()  # the host waits here
         by_batch = [max(column) for column in zip(*by_process, strict=True)]
+        for callback in reversed(asking):
+            callback.tell(by_batch.pop())
         if any(by_batch):
             first = next(number for number, worst in enumerate(by_batch) if worst)
             guilty = [rank for rank, row in enumerate(by_process) if row[first] == by_batch[first]]

@@ -10,13 +10,14 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from lincae.mixing import Batch
+from lincae.rhythm import looks
 
 
 class LatentCollapse(Callback):
     """Warns once when the standard deviation of the latents has fallen towards zero.
 
     Where all latents are alike, decoded sums and scaled latents agree with each other, and only reconstruction shows
-    that nothing was learned. The deviation is averaged on the device, and fetched every `log_every_n_steps`.
+    that nothing was learned. The deviation is averaged on the device, and fetched whenever the trainer logs.
 
     Args:
         share: of the highest level so far, below which the latents count as collapsed. The demo's trainings fall to
@@ -38,11 +39,10 @@ class LatentCollapse(Callback):
     ) -> None:
         assert batch.latents is not None  # the step is taken
         self._levels.append(batch.latents.std())
-        step = trainer.global_step
-        if step % trainer.log_every_n_steps == 0:
+        if looks(trainer, trainer.global_step):
             level = float(torch.stack(self._levels).mean())
             self._levels = []
-            self._judge(level, step)
+            self._judge(level, trainer.global_step)
 
     def _judge(self, level: float, step: int) -> None:
         if level > self.highest:

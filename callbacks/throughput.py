@@ -10,6 +10,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lincae.mixing import Batch
+from lincae.rhythm import looks
 
 
 class Throughput(Callback):
@@ -43,7 +44,7 @@ class Throughput(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         now = time.perf_counter()
-        if trainer.global_step % trainer.log_every_n_steps == 0:
+        if looks(trainer, trainer.global_step):
             elapsed = now - self._since
             pl_module.log("train/clips_per_second", self._clips / elapsed)
             pl_module.log("train/data_wait", self._waited / elapsed)

@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch import Trainer
 
 from datamodules.index import CorpusIndex
+from lincae.rhythm import looks
 
 Rejection = tuple[str, str, str]  # corpus, path, reason
 
@@ -18,8 +19,9 @@ Rejection = tuple[str, str, str]  # corpus, path, reason
 class Tally:
     """Counts files that the scan left out and crops that were replaced.
 
-    With several processes each reads other crops. They tell each other what they met whenever the trainer logs, so that
-    every process has the counts of all, and all stop at the same step when too many files are broken.
+    With several processes each reads other crops. They tell each other what they met whenever the trainer logs (see
+    `lincae.rhythm`), so that every process has the counts of all, and all stop at the same step when too many files are
+    broken.
 
     Args:
         indices: the corpora by name.
@@ -37,7 +39,7 @@ class Tally:
         """
         self._untold += rejected
         if trainer.world_size > 1:
-            if (trainer.global_step + 1) % trainer.log_every_n_steps:
+            if not looks(trainer, trainer.global_step + 1):
                 return
             told: list[Any] = [None] * trainer.world_size
             torch.distributed.all_gather_object(told, self._untold)

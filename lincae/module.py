@@ -35,6 +35,18 @@ def reference_optimizer(parameters: Iterable) -> Optimizer:
     return RAdam(parameters, lr=1e-4, betas=(0.9, 0.999))
 
 
+def mean_over_processes(value: Tensor, processes: int) -> Tensor:
+    """The mean of a number over all processes, queued on the device.
+
+    The logger's `sync_dist` has a barrier before, where the host would wait.
+    """
+    if processes == 1:
+        return value
+    total = value.clone()
+    torch.distributed.all_reduce(total)
+    return total / processes
+
+
 class ImplicitLinearity(LightningModule):
     """Trains an autoencoder to decode mixed latents into equally mixed audio (Lin-CAE, arXiv 2510.23530).
 
@@ -236,7 +248,7 @@ class ImplicitLinearity(LightningModule):
     def _log_step(self, loss: Tensor, batch: Batch) -> None:
         assert batch.latents is not None  # the step is taken
         low, high = self.gain_range
-        self.log("train/loss", loss, sync_dist=True)  # the mean over all processes
+        self.log("train/loss", mean_over_processes(loss.detach(), self.trainer.world_size))
         self.log_dict(
             {
                 "train/latent_std": batch.latents.std(),
