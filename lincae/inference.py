@@ -19,6 +19,7 @@ from lincae.autoencoders.protocol import channels_of
 from lincae.chunk_plan import ChunkPlan
 from lincae.chunking import Part, batches, cut, join
 from lincae.decoding_noise import SequentialDraws, by_position, given, in_order
+from lincae.devices import usable
 from lincae.framing import Framing
 from lincae.pretrained import load_pretrained, write_saved
 
@@ -125,13 +126,14 @@ class Autoencoder(
             source: see `lincae.pretrained.load_pretrained`.
             scale_factor: None for the published, measured or stored one. Where it is missing a warning says so, and
                 latents are as the encoder makes them.
-            device: None for a GPU where there is one.
+            device: None for a GPU where there is one; see `lincae.devices.usable`.
             dtype: None for float32.
             max_chunk_size, overlap_percentage, max_batch_size, seamless, padded_edges: as in the constructor.
 
         Raises:
             ValueError, OSError: if the source cannot be read, or an argument is not as described: which, and the cure.
         """
+        device = usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         autoencoder, stored = load_pretrained(source)
         if scale_factor is None and stored is None:
             warnings.warn(
@@ -152,7 +154,7 @@ class Autoencoder(
             seamless=seamless,
             padded_edges=padded_edges,
         )
-        return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        return model.to(device)
 
     def save_pretrained(self, save_directory: str | Path, **hub: Any) -> None:
         """Writes weights, configuration and scale factor to a folder for `from_pretrained`, wholly or not at all.

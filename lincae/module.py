@@ -15,6 +15,7 @@ from torch.optim import Optimizer, RAdam
 from torch.optim.lr_scheduler import LambdaLR
 
 from lincae.compilation import Compilation
+from lincae.devices import usable
 from lincae.ema import EMA, AveragedWeights
 from lincae.evaluation import DecodedClips
 from lincae.host_memory import keep_freed_memory
@@ -69,9 +70,9 @@ class ImplicitLinearity(LightningModule):
         recompute: save memory by computing residual blocks again in the backward pass, of which only inputs are kept.
 
     Raises:
-        MisconfigurationException: without an autoencoder, or with one that has nothing to recompute; when training
-            starts without `max_steps`, or with one that contradicts `total_steps` or the checkpoint that is resumed;
-            when the weights of that, or of `init_from`, are of another model.
+        MisconfigurationException: without an autoencoder, or with one that has nothing to recompute; on a device
+            without float64; when training starts without `max_steps`, or with one that contradicts `total_steps` or the
+            checkpoint that is resumed; when the weights of that, or of `init_from`, are of another model.
     """
 
     autoencoder: Any  # an nn.Module with the protocol's methods
@@ -173,6 +174,10 @@ class ImplicitLinearity(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def configure_callbacks(self) -> list[Callback]:
+        try:
+            usable(self._training_device)  # before any audio is looked at
+        except ValueError as error:
+            raise MisconfigurationException(f"trainer.accelerator: {error}, with --trainer.accelerator=cpu") from error
         if self.trainer.state.fn != "fit":
             return []
         order_weights(self.autoencoder, self.channels_last, self._training_device)  # before they are averaged

@@ -34,6 +34,7 @@ from lincae.cli.measuring import excerpt_length, excerpts_of, measure_batch, oth
 from lincae.cli.models import NamedModel, load_model, weights_hash
 from lincae.cli.preconditions import check_model, check_output
 from lincae.cli.protocols import PROTOCOLS, Measured, corpus_of
+from lincae.devices import usable
 from lincae.evaluation import NOISE_SEED
 from lincae.metrics import CURVE_GAINS, HEADLINE_GAINS, ClipTable, Embedding
 from lincae.provenance import version_of
@@ -195,10 +196,9 @@ def gain(text: str) -> float:
 def device(text: str) -> str:
     """A device that can be used."""
     try:
-        torch.empty(0, device=text)
-    except (RuntimeError, AssertionError) as error:  # the latter from builds without CUDA
-        raise argparse.ArgumentTypeError(f"{text!r} cannot be used here: {str(error).splitlines()[0]}") from error
-    return text
+        return str(usable(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def evaluate(options: argparse.Namespace) -> None:
