@@ -9,6 +9,7 @@ import soundfile
 import torch
 from huggingface_hub import constants
 
+from datamodules.rejection import BadAudioError
 from lincae.autoencoders.consistency import ConsistencyAutoencoder
 from lincae.cli import evaluate
 from lincae.cli.main import main
@@ -85,6 +86,26 @@ def test_a_folder_of_diffusers_is_heard_in_stereo_and_as_stable_audio_in_mono(tr
         assert figures["vae"][name] == pytest.approx(figures["mono"][name], rel=1e-5)
         assert figures["vae"][name] > 0
     assert figures["vae"]["reconstruction/snr"] != figures["mono"]["reconstruction/snr"]
+
+
+def test_what_a_clip_is_compared_and_mixed_with_does_not_depend_on_its_batch(results, tracks, tmp_path):
+    """Six excerpts: three batches of two, or one of five and one of one."""
+    figures = run(tracks, tmp_path, "orthogonal", more=["--batch-size", "5"])
+    for name in ("shuffled/mss", "shuffled/snr", "mixing/truth_si_sdr", "mixing/mix_rate/r0.30"):
+        assert figures["counts"]["orthogonal"][name] == 6
+        assert figures["models"]["orthogonal"][name] == pytest.approx(results["models"]["orthogonal"][name], rel=1e-5)
+
+
+def test_the_other_clip_is_the_one_before_that_can_be_read(monkeypatch):
+    def read(excerpt, reader):
+        if excerpt in "bd":
+            raise BadAudioError("unreadable")
+        return excerpt.upper()
+
+    monkeypatch.setattr(evaluate, "read", read)
+    others = [evaluate.other_than(number, {1: "heard"}, "abcde", None) for number in range(5)]
+    assert others == ["E", "A", "heard", "C", "C"]
+    assert evaluate.other_than(0, {}, "abd", None) is None
 
 
 def test_a_saturating_decoder_is_not_homogeneous_while_its_encoder_is(results):
