@@ -40,12 +40,8 @@ class Figures(Callback):
         raise NotImplementedError
 
     def compute(self) -> dict[str, Tensor]:
-        """All figures by name that some clip has."""
-        found: dict[str, Tensor] = {}
-        for metric in self.metrics:
-            absent = metric.absent()
-            found |= {name: value for name, value in metric.compute().items() if name not in absent}
-        return found
+        """All figures by name."""
+        return {name: value for metric in self.metrics for name, value in metric.compute().items()}
 
     def summaries(self, groups: Tensor) -> dict[str, Summary]:
         """All figures with their intervals over groups of clips, (clips,), such as tracks."""

@@ -123,12 +123,6 @@ class ClipTable(Metric):
         """For each column the number of clips that have it."""
         return dict(zip(self.columns, self._has().sum(dim=0), strict=True))
 
-    def absent(self) -> set[str]:
-        """Figures that no clip of any process has, whose mean is NaN although nothing diverged."""
-        with self._gathered():
-            has = self._has().any(dim=0)
-            return {name for name, columns in self.averaged_columns().items() if not has[columns].any()}
-
     def _has(self) -> Tensor:
         """Which clips have which columns, of all processes: (clips, columns), bool."""
         with self._gathered():
