@@ -209,7 +209,7 @@ def tiny():
 
 def test_evaluation(tiny):
     """All figures of stems, of the model and with its origin moved."""
-    measured = PROTOCOLS["stems"].measured([0.5], [0.5, 2.0], tiny.sample_rate, [LogMelStatistics()])
+    measured = PROTOCOLS["stems"].measured([0.5], [0.5, 2.0], [LogMelStatistics()])
     stems = ["drums", "bass", "vocals"]
     with fake_gpu() as gpu, gpu.on(), torch.no_grad():
         tiny.to(GPU)
@@ -217,7 +217,7 @@ def test_evaluation(tiny):
             each.figures.metrics = [table.to(GPU) for table in each.figures.make_metrics(2, stems)]
         with gpu.watch("evaluation"):
             excerpts = {number: torch.zeros(3, 128 * 15 + 512) for number in range(2)}
-            measure_batch(tiny, measured, excerpts, str(GPU))
+            measure_batch(tiny, measured, excerpts, list(excerpts.values()), str(GPU))
         assert {table.total.device for each in measured for table in each.figures.metrics} == {GPU}
     assert gpu.waits <= ALLOWED
 
