@@ -11,7 +11,7 @@ from huggingface_hub import constants
 
 from datamodules.rejection import BadAudioError
 from lincae.autoencoders.consistency import ConsistencyAutoencoder
-from lincae.cli import evaluate
+from lincae.cli import evaluate, measuring
 from lincae.cli.main import main
 from lincae.cli.models import load_model
 from lincae.networks.sizes import NetworkSizes
@@ -102,10 +102,10 @@ def test_the_other_clip_is_the_one_before_that_can_be_read(monkeypatch):
             raise BadAudioError("unreadable")
         return excerpt.upper()
 
-    monkeypatch.setattr(evaluate, "read", read)
-    others = [evaluate.other_than(number, {1: "heard"}, "abcde", None) for number in range(5)]
+    monkeypatch.setattr(measuring, "read", read)
+    others = [measuring.other_than(number, {1: "heard"}, "abcde", None) for number in range(5)]
     assert others == ["E", "A", "heard", "C", "C"]
-    assert evaluate.other_than(0, {}, "abd", None) is None
+    assert measuring.other_than(0, {}, "abd", None) is None
 
 
 def test_a_saturating_decoder_is_not_homogeneous_while_its_encoder_is(results):
