@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import packages_distributions, version
+from operator import itemgetter
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -27,6 +29,8 @@ OWN = ("lincae", "callbacks", "datamodules")
 PYTHON = sysconfig.get_path("stdlib")
 OF_TORCH = vars(nn.Module()).keys() - {"_parameters", "_buffers", "_modules"}
 """Attributes of every module: its mode and hooks."""
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+"""In memory, as `repr(torch.tanh)` has it: it is another one in each process."""
 
 
 class Code(NamedTuple):
@@ -53,7 +57,10 @@ def file_hash(location: str) -> str:
 
 
 def object_hash(thing: Any) -> str:
-    """SHA-256 over a model: its classes, weights, and numbers, texts and arrays in attributes, and in theirs."""
+    """SHA-256 over a model: its classes, weights, and numbers, texts and arrays in attributes, and in theirs.
+
+    It is the same in every process.
+    """
     digest = hashlib.sha256()
     for piece in pieces_of(thing, set()):
         digest.update(piece)
@@ -63,14 +70,25 @@ def object_hash(thing: Any) -> str:
 
 def pieces_of(thing: Any, seen: set[int]) -> Iterator[bytes]:
     """All that `object_hash` counts in an object; each other object that it holds is looked into once."""
-    if isinstance(thing, Tensor | np.ndarray):
-        array = thing.detach().cpu().contiguous() if isinstance(thing, Tensor) else torch.from_numpy(thing.copy())
-        yield f"{array.dtype} {tuple(array.shape)}".encode()
-        yield array.reshape(-1).view(torch.uint8).numpy().tobytes()
+    if isinstance(thing, Tensor):
+        yield f"{thing.dtype} {tuple(thing.shape)}".encode()
+        yield thing.detach().cpu().to_dense().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    elif isinstance(thing, np.ndarray):
+        yield f"{thing.dtype} {thing.shape}".encode()
+        if thing.dtype.hasobject:
+            yield from pieces_of(thing.tolist(), seen)
+        else:
+            yield thing.tobytes()
     elif isinstance(thing, Mapping):
-        for key in sorted(thing, key=str):
-            yield str(key).encode()
-            yield from pieces_of(thing[key], seen)
+        for key, each in sorted(((ADDRESS.sub("", str(key)), each) for key, each in thing.items()), key=itemgetter(0)):
+            yield key.encode()
+            yield from pieces_of(each, seen)
+    elif isinstance(thing, set | frozenset):
+        yield from sorted(b"\0".join(pieces_of(each, seen)) for each in thing)
+    elif isinstance(thing, partial):
+        yield from pieces_of([thing.func, thing.args, thing.keywords], seen)
+    elif isinstance(thing, MethodType):
+        yield from pieces_of([thing.__func__, thing.__self__], seen)
     elif isinstance(thing, list | tuple):
         yield str(len(thing)).encode()
         for each in thing:
@@ -84,7 +102,7 @@ def pieces_of(thing: Any, seen: set[int]) -> Iterator[bytes]:
             own = {key: value for key, value in vars(thing).items() if key not in OF_TORCH}
             yield from pieces_of(own if isinstance(thing, nn.Module) else vars(thing), seen)
     elif type(thing).__repr__ is not object.__repr__:
-        yield repr(thing).encode()
+        yield ADDRESS.sub("", repr(thing)).encode()
 
 
 def classes_of(model: Any) -> set[str]:

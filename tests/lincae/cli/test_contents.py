@@ -1,13 +1,20 @@
 """Hashes of what figures depend on."""
 
+import subprocess
 import sys
+from functools import partial
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from lincae.cli.contents import code_of, object_hash
 from lincae.cli.models import weights_hash
 from lincae.stft import Spectrogram
+
+ROOT = Path(__file__).parents[3]
 
 
 class Wrapped:
@@ -26,6 +33,33 @@ def test_a_model_is_known_by_its_weights_and_by_its_settings():
     assert len({object_hash(each) for each in [Wrapped(), *changed]}) == 5
     assert weights_hash(Spectrogram(alpha=0.65)) == weights_hash(Spectrogram(alpha=0.5))  # what this is more than
     assert object_hash(Spectrogram(alpha=0.65)) != object_hash(Spectrogram(alpha=0.5))
+
+
+class Holding:
+    """A model with something in an attribute."""
+
+    def __init__(self, thing):
+        self.thing = thing
+
+    def scaled(self, x):
+        return self.thing * x
+
+
+def holdings():
+    """Models whose attributes differ, of kinds that say little of themselves."""
+    things = [torch.tanh, torch.relu, {"a", "b", "c"}, {"a", "b", "d"}, np.array(["a", "b"]), np.array(["a", "c"])]
+    things += [np.array([1, None]), np.array([2, None]), torch.eye(2).to_sparse(), (2 * torch.eye(2)).to_sparse()]
+    things += [partial(torch.clamp, min=0), partial(torch.clamp, min=1), {torch.tanh: 1}, {torch.relu: 1}]
+    things += [Holding(2).scaled, Holding(3).scaled, np.random.default_rng(0)]
+    return [Holding(thing) for thing in things]
+
+
+def test_a_model_is_known_in_another_process_too():
+    hashes = [object_hash(each) for each in holdings()]
+    assert len({*hashes}) == len(hashes)
+    code = f"from {__name__} import *; print(*[object_hash(each) for each in holdings()])"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert other.stdout.split() == hashes
 
 
 @pytest.fixture
