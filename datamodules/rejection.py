@@ -78,7 +78,8 @@ def write_quarantine(file: Path, bad: Mapping[str, str]) -> None:
     """
     partial = file.with_name(file.name + ".partial")
     with partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
-        writer = csv.writer(stream, dialect="excel-tab", lineterminator="\n")
+        quoting = csv.QUOTE_ALL if any("\r" in path for path in bad) else csv.QUOTE_MINIMAL  # which forgets it
+        writer = csv.writer(stream, dialect="excel-tab", lineterminator="\n", quoting=quoting)
         writer.writerow(["path", "reason"])
         writer.writerows(sorted(bad.items()))
     os.replace(partial, file)

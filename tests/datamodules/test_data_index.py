@@ -10,7 +10,7 @@ import soundfile
 from datamodules import headers
 from datamodules.corpus import Corpus
 from datamodules.index import AudioFile, Demands, hold_out, scan, training_part, validation_part
-from datamodules.rejection import QUARANTINE, write_quarantine
+from datamodules.rejection import QUARANTINE, read_quarantine, write_quarantine
 
 RATE, SAMPLES = 16_000, 4_000
 
@@ -176,6 +176,12 @@ def test_a_corpus_with_parts_of_its_own_keeps_them_and_its_test_part_is_never_us
     assert training_part(files) == training
     assert validation_part(files) == held
     assert validation_part(files[:3]) == files[:3]
+
+
+def test_a_quarantine_list_holds_whatever_names_files_have(tmp_path):
+    bad = {name: "unreadable" for name in ("Icon\r.wav", "a\nb.wav", 'tab\t"q".wav', "\udcff.wav", " x.wav", "'#.wav")}
+    write_quarantine(tmp_path / QUARANTINE, bad)
+    assert read_quarantine(tmp_path / QUARANTINE) == bad
 
 
 def test_quarantined_files_are_left_out_and_not_called_broken(tmp_path, write_noise):
