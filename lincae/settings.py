@@ -37,6 +37,8 @@ def build(settings: dict[str, Any]) -> Any:
         ValueError: if there is no such class, it may not be named, or its arguments are others.
     """
     parser, parsed = parse(settings)
+    if parsed.autoencoder is None:
+        raise ValueError("the configuration of the autoencoder cannot be built: it names no class. Give it a class_path")
     return parser.instantiate(parsed).autoencoder
 
 

@@ -85,6 +85,7 @@ def test_an_argument_that_json_cannot_hold_is_named():
     [
         {"class_path": "lincae.autoencoders.controls.Nobody"},
         {"class_path": "lincae.autoencoders.controls.Identity", "init_args": {"frames": 3}},
+        None,
         {"class_path": "os.system", "init_args": {"command": "true"}},
         {"class_path": "lincae.streams.Draws", "init_args": {"seed": 0, "groups": [0]}},
     ],
