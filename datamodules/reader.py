@@ -80,7 +80,7 @@ class CropReader:
         """One crop, (T,), float32; (2, T) in stereo.
 
         Raises:
-            BadAudioError: `unreadable`, `truncated` or `not_finite`.
+            BadAudioError: `unreadable`, `truncated`, `not_finite` or `missing`.
         """
         audio = np.empty((1, *self.shape), np.float32)
         (reason,) = self.read([crop], audio)
@@ -99,12 +99,13 @@ class CropReader:
             rows: N arrays (T,), float32; (2, T) in stereo.
 
         Returns:
-            For each crop, None or the reason why its row is of no use: `unreadable`, `truncated` or `not_finite`.
+            For each crop, None or the reason why its row is of no use: `unreadable`, `truncated`, `not_finite` or
+            `missing`.
 
         Raises:
             RuntimeError: if an object store does not answer.
             ValueError: if a shard has not kept the channels that are asked for.
-            OSError: if the operating system refuses to read a file.
+            OSError: if the operating system refuses to read a file that is there.
         """
         self.check(crop.file for crop in crops)
         spans = [self._span(crop) for crop in crops]
@@ -126,6 +127,8 @@ class CropReader:
                     sure(partial(self._decode, crop, span, row), crop.file.location)
             except BadAudioError as error:
                 reasons.append(error.reason)
+            except FileNotFoundError:  # it was there at the scan
+                reasons.append("missing")
             else:
                 reasons.append(None)
         return reasons

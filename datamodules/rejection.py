@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 BAD = {
-    "missing": "are links to files that are not there",
+    "missing": "are no longer there, or links to what is not",
     "unreadable": "cannot be decoded",
     "truncated": "hold less audio than their headers say",
     "wrong_length": "last longer or shorter than their headers or the corpus' metadata say",

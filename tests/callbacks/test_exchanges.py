@@ -5,8 +5,9 @@ from collectives import exchanges_of_steps
 from commands import TINY
 
 STEPS = 6
-GRADIENTS, LOSS, BUFFERS = 1, 1, 1
-"""What nobody waits for on a GPU: the gradients, the loss for the log, buffers before the forward pass."""
+GRADIENTS, LOSS, BUFFERS, SPREAD = 1, 1, 1, 1
+"""What nobody waits for on a GPU: the gradients, the loss for the log, buffers before the forward pass, and the spread
+of latents where the averaged weights are updated, as in the last step."""
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,8 @@ def test_all_processes_take_all_steps_where_none_is_logged(exchanged):
 
 def test_verdicts_and_signals_are_one_exchange_of_a_step(exchanged):
     for steps, _ in exchanged:
-        assert steps[2:] == (STEPS - 2) * [{"allgather_": 1, "allreduce_": GRADIENTS + LOSS, "broadcast_": BUFFERS}]
+        usual = {"allgather_": 1, "allreduce_": GRADIENTS + LOSS, "broadcast_": BUFFERS}
+        assert steps[2:] == (STEPS - 3) * [usual] + [{**usual, "allgather_": 1 + SPREAD}]
 
 
 def test_signals_are_still_exchanged_where_there_are_no_verdicts(exchanged):

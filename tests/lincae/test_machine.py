@@ -41,7 +41,7 @@ def test_every_module_can_be_imported_where_posix_is_missing():
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_models_are_used_and_measured_where_posix_is_missing_and_what_needs_it_says_so(tmp_path):
+def test_models_are_used_where_posix_is_missing_and_what_needs_it_says_so(tmp_path):
     Autoencoder(Identity(512)).save_pretrained(tmp_path / "model")
     for number in range(2):
         (tmp_path / "tracks" / str(number)).mkdir(parents=True)
@@ -54,8 +54,8 @@ from lincae.cli.main import main
 del multiprocessing.context._concrete_contexts["fork"]
 main(["encode", "tracks/0/bass.wav", "--model", "model", "-o", "bass.safetensors"])
 main(["decode", "bass.safetensors", "--model", "model", "-o", "bass.wav"])
-main(["evaluate", "model", "--data", "tracks", "--protocol", "stems", "--seconds", "0.5", "-o", "measured"])
-for command in ("data check tracks", "data prepare tracks -o shards", "sweep sweep --count 1 -o swept"):
+evaluate = "evaluate model --data tracks --protocol stems --seconds 0.5 -o measured"
+for command in (evaluate, "data check tracks", "data prepare tracks -o shards", "sweep sweep --count 1 -o swept"):
     try:
         main(command.split())
     except SystemExit as end:
@@ -65,9 +65,8 @@ for command in ("data check tracks", "data prepare tracks -o shards", "sweep swe
     assert done.returncode == 0, done.stderr[-2000:]
     decoded, original = (soundfile.read(tmp_path / name)[0] for name in ("bass.wav", "tracks/0/bass.wav"))
     assert abs(decoded - original).max() < 1e-4
-    assert (tmp_path / "measured" / "results.json").is_file()
     refusals = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert len(refusals) == done.stderr.count("status 2") == 3
+    assert len(refusals) == done.stderr.count("status 2") == 4
     assert all("Linux" in line for line in refusals)
     assert "Traceback" not in done.stderr
 

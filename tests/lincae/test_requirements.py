@@ -46,7 +46,9 @@ def test_whatever_is_imported_is_declared():
 def lines() -> list[tuple[str, str]]:
     """Every line in code and documents that says how to install something."""
     files = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md")])
-    files += [file for room in sorted({*OURS, "benchmarks", "configs"}) for file in sorted(PROJECT / room).rglob("*.*")]
+    files += [
+        file for room in sorted({*OURS, "benchmarks", "configs"}) for file in sorted((PROJECT / room).rglob("*.*"))
+    ]
     texts = ((file, file.read_text()) for file in files if file.suffix in (".md", ".py", ".yaml"))
     return [
         (str(file.relative_to(PROJECT)), match[1])

@@ -391,7 +391,7 @@ def test_sources_are_folders_recipes_and_configurations(lincae_data, music, tmp_
         (["check", "{music}", "{music}/b/../../music"], "are both named 'music': do one at a time"),
         (["check", "demo.yaml"], "demo.yaml names no corpora"),
         (["check", "five-corpora.yaml", "--root", "{out}"], "MTG-Jamendo is not complete at {out}/mtg_jamendo"),
-        (["check", "{music}/bad.yaml"], "bad.yaml: "),
+        (["check", "{music}/bad.yaml"], "bad.yaml"),
         (["check", "{music}/list.yaml"], "list.yaml does not hold a YAML mapping"),
         (["check", "{music}/weight.yaml"], "weight.yaml: "),
         (["prepare", "{music}", "-o", "{music}/.."], "music would hold its own shards"),
