@@ -64,8 +64,8 @@ def test_files_that_vanish_and_break_during_a_training_are_named(start, music, t
     data = torch.load(tmp_path / FOLDER / "last.ckpt", weights_only=True)["AudioDataModule"]["rejected"]
     broken = data["train"]["broken"]
     assert broken == {"a.wav": "missing", "b/c.flac": "unreadable"}
-    for name in broken:
-        assert f"{name} is unreadable, other crops take its place" in done.stderr
+    for name, reason in broken.items():
+        assert f"{name} is {reason}, other crops take its place" in done.stderr
     record_property("files quarantined", len(broken))
 
 
