@@ -38,7 +38,9 @@ def build(settings: dict[str, Any]) -> Any:
     """
     parser, parsed = parse(settings)
     if parsed.autoencoder is None:
-        raise ValueError("the configuration of the autoencoder cannot be built: it names no class. Give it a class_path")
+        raise ValueError(
+            "the configuration of the autoencoder cannot be built: it names no class. Give it a class_path"
+        )
     return parser.instantiate(parsed).autoencoder
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import platform
 import sys
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,14 +25,16 @@ from datamodules.excerpts import Excerpt
 from datamodules.index import AudioFile, Demands, scan
 from datamodules.processes import leave_with_parent
 from datamodules.reader import CropReader
+from datamodules.rejection import naming
+from datamodules.walking import Stamp
 from lincae.autoencoders.protocol import reading_of
 from lincae.cli.command_line import INTERRUPTED, number, refusals
-from lincae.cli.contents import audio_hashes, code_of
+from lincae.cli.contents import audio_hashes, code_of, object_hash
 from lincae.cli.embeddings import load_embeddings
 from lincae.cli.journal import Journal, differences, listed
 from lincae.cli.locking import locked
 from lincae.cli.measuring import excerpt_length, excerpts_of, measure_batch, other_than, read_all
-from lincae.cli.models import NamedModel, load_model, weights_hash
+from lincae.cli.models import NamedModel, load_model
 from lincae.cli.preconditions import check_model, check_output
 from lincae.cli.protocols import PROTOCOLS, Measured, corpus_of
 from lincae.devices import usable
@@ -67,10 +70,12 @@ class Tracks(NamedTuple):
     Attributes:
         stems: names of the stems of each track; none where the tracks are single clips.
         tracks: name and files of each.
+        stamps: of each file by its place, when it was found; of none in shards, which never change.
     """
 
     stems: list[str]
     tracks: list[tuple[str, Sequence[AudioFile]]]
+    stamps: Mapping[str, Stamp]
 
 
 class Work(NamedTuple):
@@ -81,7 +86,7 @@ class Work(NamedTuple):
         settings: see `protocol_of`.
         measured: figures and their tables.
         excerpts: to measure on.
-        stems: see `Tracks`.
+        data: the audio.
         reader: of the excerpts.
     """
 
@@ -89,7 +94,7 @@ class Work(NamedTuple):
     settings: Mapping[str, Any]
     measured: Sequence[Measured]
     excerpts: Sequence[Excerpt]
-    stems: Sequence[str]
+    data: Tracks
     reader: CropReader
 
     def tables(self) -> list[ClipTable]:
@@ -233,7 +238,22 @@ def evaluate(options: argparse.Namespace) -> None:
 def find_tracks(options: argparse.Namespace, sample_rate: int) -> Tracks:
     """The audio of an evaluation, of whatever length."""
     protocol = PROTOCOLS[options.protocol]
-    return Tracks(*protocol.tracks(scan("data", corpus_of(options.data, protocol), Demands(sample_rate, 0))))
+    stems, tracks = protocol.tracks(scan("data", corpus_of(options.data, protocol), Demands(sample_rate, 0)))
+    places = {file.location for _, files in tracks for file in files if not file.shard}
+    return Tracks(stems, tracks, {place: Stamp.of(os.stat(place)) for place in places})
+
+
+def refuse_changed(stamps: Mapping[str, Stamp], excerpts: Iterable[Excerpt]) -> None:
+    """Refuses to keep numbers of files that are others than those whose content was looked at.
+
+    Raises:
+        ValueError: which has changed.
+        OSError: which is gone.
+    """
+    for place in {file.location for excerpt in excerpts for file in excerpt.files if not file.shard}:
+        with naming(place):
+            if Stamp.of(os.stat(place)) != stamps[place]:
+                raise ValueError(f"{place} has changed while it was measured: give another -o, and leave it as it is")
 
 
 def earlier_results(folder: Path, models: Sequence[NamedModel], settings: Mapping[str, Any]) -> dict[str, Results]:
@@ -274,7 +294,10 @@ def measure_together(works: Sequence[Work], options: argparse.Namespace) -> None
     if at_a_time == 1:
         return
     with ProcessPoolExecutor(at_a_time, get_context("spawn"), begin_process, (threads,)) as pool:
-        running = [pool.submit(measure_one, options, works[place].settings, place) for place in range(len(works))]
+        running = [
+            pool.submit(measure_one, options, work.settings, work.data.stamps, place)
+            for place, work in enumerate(works)
+        ]
         try:
             for each in running:
                 each.result()
@@ -302,10 +325,12 @@ def begin_process(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def measure_one(options: argparse.Namespace, settings: Mapping[str, Any], place: int) -> None:
+def measure_one(
+    options: argparse.Namespace, settings: Mapping[str, Any], stamps: Mapping[str, Stamp], place: int
+) -> None:
     """Measures one of the models, in a process of its own."""
     model, embeddings = load_model(options.models[place], options.sample_rate), load_embeddings(options.embedding)
-    data = find_tracks(options, model.model.sample_rate)
+    data = find_tracks(options, model.model.sample_rate)._replace(stamps=stamps)
     measure(work_of(model, options, embeddings, settings, data), options, place)
 
 
@@ -321,7 +346,7 @@ def protocol_of(options: argparse.Namespace, embeddings: Sequence[Embedding], da
         "batch_size": options.batch_size,
         "gains": list(options.gains),
         "curve": sorted({*options.curve, *options.gains}),
-        "embeddings": {embedding.name: weights_hash(embedding) for embedding in embeddings},
+        "embeddings": {embedding.name: object_hash(embedding) for embedding in embeddings},
         "noise_seed": NOISE_SEED,
         "device": options.device,
         "code": code.sha256,
@@ -363,9 +388,7 @@ def work_of(
     measured = PROTOCOLS[options.protocol].measured(settings["gains"], settings["curve"], embeddings)
     for each in measured:
         each.figures.metrics = [m.to(options.device) for m in each.figures.make_metrics(len(excerpts), data.stems)]
-    return Work(
-        named, settings, measured, excerpts, data.stems, CropReader(model.sample_rate, samples, reading_of(model))
-    )
+    return Work(named, settings, measured, excerpts, data, CropReader(model.sample_rate, samples, reading_of(model)))
 
 
 @torch.inference_mode()
@@ -384,11 +407,13 @@ def measure(work: Work, options: argparse.Namespace, place: int = 0) -> Results:
             if audio:
                 others = [other_than(number, audio, work.excerpts, work.reader) for number in audio]
                 measure_batch(work.named.model, work.measured, audio, others, options.device)
+            heard = {*batch, *(number - 1 for number in batch)}  # each beside the one before, see `other_than`
+            refuse_changed(work.data.stamps, (work.excerpts[number] for number in heard))
             journal.append(tables, batch, bad)
             unreadable |= bad
             bar.update()
     told = [unreadable[number] for number in sorted(unreadable)]
-    return Results.of(work.named, work.measured, work.excerpts, work.stems, work.reader.samples, told)
+    return Results.of(work.named, work.measured, work.excerpts, work.data.stems, work.reader.samples, told)
 
 
 @torch.inference_mode()
@@ -409,12 +434,12 @@ def write_examples(works: Sequence[Work], options: argparse.Namespace) -> None:
 def example_of(work: Work, device: str) -> Example | None:
     """The first excerpt, beside that of another clip where there are no stems; None if it cannot be read."""
     excerpts, reader = work.excerpts, work.reader
-    others = [] if work.stems else [each for each in excerpts if each.track != excerpts[0].track] or excerpts[1:]
+    others = [] if work.data.stems else [each for each in excerpts if each.track != excerpts[0].track] or excerpts[1:]
     shown = [excerpts[0], *others[:1]]
     audio = {place: sound.to(device) for place, sound in read_all(shown, range(len(shown)), reader)[0].items()}
     if 0 not in audio:
         return None
-    heard = dict(zip(work.stems or ["clip"], audio[0], strict=True))
+    heard = dict(zip(work.data.stems or ["clip"], audio[0], strict=True))
     if 1 not in audio:
         return Example(heard, heard)
     start = others[0].start / reader.sample_rate

@@ -109,6 +109,25 @@ def test_audio_that_was_replaced_under_its_name_is_named(run, refused, clips, tm
     assert "another -o" in line
 
 
+def test_audio_that_is_replaced_while_it_is_measured_leaves_no_numbers(run, clips, tmp_path, monkeypatch, capsys):
+    measure_batch, before = evaluate.measure_batch, (clips / "b.wav").read_bytes()
+
+    def replace_then_measure(model, measured, excerpts, *more):
+        if 2 in excerpts:  # the first of the second clip
+            write_audio(clips / "b.wav", 9)
+        measure_batch(model, measured, excerpts, *more)
+
+    monkeypatch.setattr(evaluate, "measure_batch", replace_then_measure)
+    with pytest.raises(SystemExit) as end:
+        run("identity")
+    assert end.value.code == 2
+    assert "b.wav" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "results.json").exists()
+    monkeypatch.undo()
+    (clips / "b.wav").write_bytes(before)
+    assert run("identity")["models"] == run("identity", out="fresh")["models"]
+
+
 def test_audio_at_another_place_is_the_same(run, idle, clips, tmp_path):
     found = run("orthogonal")
     shutil.move(clips, tmp_path / "moved")
