@@ -29,12 +29,12 @@ from datamodules.rejection import naming
 from datamodules.walking import Stamp
 from lincae.autoencoders.protocol import reading_of
 from lincae.cli.command_line import INTERRUPTED, number, refusals
-from lincae.cli.contents import audio_hashes, code_of, object_hash
+from lincae.cli.contents import audio_hashes, code_of
 from lincae.cli.embeddings import load_embeddings
 from lincae.cli.journal import Journal, differences, listed
 from lincae.cli.locking import locked
 from lincae.cli.measuring import excerpt_length, excerpts_of, measure_batch, other_than, read_all
-from lincae.cli.models import NamedModel, load_model
+from lincae.cli.models import NamedModel, load_model, weights_hash
 from lincae.cli.preconditions import check_model, check_output
 from lincae.cli.protocols import PROTOCOLS, Measured, corpus_of
 from lincae.devices import usable
@@ -346,7 +346,7 @@ def protocol_of(options: argparse.Namespace, embeddings: Sequence[Embedding], da
         "batch_size": options.batch_size,
         "gains": list(options.gains),
         "curve": sorted({*options.curve, *options.gains}),
-        "embeddings": {embedding.name: object_hash(embedding) for embedding in embeddings},
+        "embeddings": {embedding.name: weights_hash(embedding) for embedding in embeddings},
         "noise_seed": NOISE_SEED,
         "device": options.device,
         "code": code.sha256,
