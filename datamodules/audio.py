@@ -12,14 +12,13 @@ import torch
 from jsonargparse import lazy_instance
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader, Subset
 
 from datamodules.corpus import Corpus
 from datamodules.dataset import CropDataset, as_it_is
 from datamodules.index import AudioFile, CorpusIndex, Demands, hold_out, scan, training_part, validation_part
-from datamodules.ranks import on_rank_zero
+from datamodules.ranks import on_rank_zero, warn
 from datamodules.reader import Channels, CropReader
 from datamodules.sampling import RandomCrops, StepSampler
 from datamodules.storage import is_url
@@ -345,9 +344,9 @@ def apart(files: dict[str, list[AudioFile]], heard: Iterable[AudioFile]) -> dict
     if not common:
         return files
     if any(left.values()):
-        rank_zero_warn(f"{len(common)} files are validated on and left out of training, as {common[0]}")
+        warn(f"{len(common)} files are validated on and left out of training, as {common[0]}")
         return left
-    rank_zero_warn(
+    warn(
         f"all {len(common)} files that are trained on, as {common[0]}, are validated on too: validation tells nothing "
         "of other audio. Unless that is meant, give --data.validation another folder"
     )

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 import lincae
+from datamodules.source import file_sha256
 
 if TYPE_CHECKING:
     from datamodules.index import AudioFile
@@ -47,13 +48,7 @@ class Code(NamedTuple):
 
 def audio_hashes(files: Iterable[AudioFile]) -> dict[str, str]:
     """Path of each file -> SHA-256 of its bytes; of audio in shards, that of its samples, as their manifest has it."""
-    return {file.path: file.content if file.shard else file_hash(file.location) for file in files}
-
-
-def file_hash(location: str) -> str:
-    """SHA-256 of a file, which is read once."""
-    with open(location, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return {file.path: file.content if file.shard else file_sha256(file.location) for file in files}
 
 
 def object_hash(thing: Any) -> str:

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import yaml
 from torch import Tensor
 
 from lincae.autoencoders.consistency import ConsistencyAutoencoder
@@ -18,6 +17,7 @@ from lincae.published.names import BIN_GAIN, published_names, published_tensors,
 from lincae.published.releases import RELEASES, release_of
 from lincae.published.settings import DEFAULTS, build, read_settings
 from lincae.schedules import StepSchedule
+from lincae.yaml_files import read_yaml
 
 WEIGHTS = ("autoencoder_inference_model_last.pth", "autoencoder.pth", "music2latent.pt")
 """Files of weights: as published, as the authors' training writes them, and Music2Latent's."""
@@ -146,8 +146,8 @@ def scale_factor_beside(file: Path) -> float | None:
     if not path.is_file():
         return None
     try:
-        factor = float(yaml.safe_load(path.read_text(encoding="utf-8"))["scale_factor"])
-    except (yaml.YAMLError, ValueError, KeyError, TypeError) as error:
+        factor = float(read_yaml(path)["scale_factor"])
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} holds no scale factor: {error!r}. Write `scale_factor: S` in it") from error
     if not math.isfinite(factor) or factor == 0:
         raise ValueError(f"{path} holds a scale factor of {factor}: write a number other than 0 in it")

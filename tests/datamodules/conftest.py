@@ -1,3 +1,4 @@
+import multiprocessing
 import runpy
 from pathlib import Path
 
@@ -20,6 +21,24 @@ def write_noise(tmp_path):
         return noise
 
     return write
+
+
+@pytest.fixture
+def told_by_two():
+    """Runs a function (rank, *arguments, queue of answers) in two processes; what each answers, sorted."""
+
+    def run(function, *arguments):
+        context = multiprocessing.get_context("fork")
+        answers = context.Queue()
+        processes = [context.Process(target=function, args=(rank, *arguments, answers)) for rank in range(2)]
+        for process in processes:
+            process.start()
+        told = sorted(answers.get(timeout=60) for _ in processes)
+        for process in processes:
+            process.join(60)
+        return told
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -408,7 +408,9 @@ def one_of_two(rank, folders, store, answers):
 
 
 @pytest.mark.parametrize("broken", [0, 4])
-def test_processes_that_list_a_folder_differently_train_on_what_the_first_finds_or_all_fail(music, tmp_path, broken):
+def test_processes_that_list_a_folder_differently_train_on_what_the_first_finds_or_all_fail(
+    told_by_two, music, tmp_path, broken
+):
     """As if a disk had failed to show a file to one of them. More broken files than allowed end all processes."""
     other = tmp_path / "other"
     other.mkdir()
@@ -416,15 +418,7 @@ def test_processes_that_list_a_folder_differently_train_on_what_the_first_finds_
     shutil.copy(f"{music}/1.wav", other)
     for number in range(broken):
         Path(music, f"{number}.flac").write_text("broken")
-    context = multiprocessing.get_context("fork")
-    answers = context.Queue()
-    arguments = ([music, str(other)], tmp_path / "store", answers)
-    processes = [context.Process(target=one_of_two, args=(rank, *arguments)) for rank in range(2)]
-    for process in processes:
-        process.start()
-    told = sorted(answers.get(timeout=60) for _ in processes)
-    for process in processes:
-        process.join(60)
+    told = told_by_two(one_of_two, [music, str(other)], tmp_path / "store")
     assert told[0][1:] == told[1][1:]
     if broken:
         assert "4 of 8 files are broken" in told[0][1]

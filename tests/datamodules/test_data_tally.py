@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from torch import multiprocessing
 
 from callbacks.rejected_audio import RejectedAudio
 from datamodules.corpus import Corpus
@@ -129,18 +128,10 @@ def one_of_two(rank, folder, store, answers):
         answers.put((rank, counts, str(error)))
 
 
-def test_processes_tell_each_other_and_stop_together(tmp_path):
+def test_processes_tell_each_other_and_stop_together(told_by_two, tmp_path):
     for number in range(4):
         soundfile.write(tmp_path / f"{number}.wav", np.zeros(RATE), RATE)
-    context = multiprocessing.get_context("fork")
-    answers = context.Queue()
-    arguments = (str(tmp_path), tmp_path / "store", answers)
-    processes = [context.Process(target=one_of_two, args=(rank, *arguments)) for rank in range(2)]
-    for process in processes:
-        process.start()
-    told = sorted(answers.get(timeout=60) for _ in processes)
-    for process in processes:
-        process.join(60)
+    told = told_by_two(one_of_two, str(tmp_path), tmp_path / "store")
     for rank, (who, counts, error) in enumerate(told):
         assert who == rank
         assert counts == [0, 4, 4]
